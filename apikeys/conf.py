@@ -1,0 +1,210 @@
+"""
+The settings: one dict, ``APIKEYS``, read when used.
+
+``conf.settings.MODE`` gives today's value, so ``override_settings`` works everywhere. Only what is built from
+settings (schemes, verifiers) is kept, and forgotten on ``setting_changed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from .core.schemes import SOURCES, Scheme
+from .core.verifiers import Hasher, Verifier, preferred_hasher
+
+DEFAULTS: dict[str, Any] = {
+    "PREFIX": "ak",
+    "MODE": "live",
+    "SCOPES": {},
+    "REQUIRE_DECLARED_SCOPES": True,
+    "REQUIRE_HTTPS": True,
+    "TRUSTED_PROXIES": (),
+    "CREDENTIAL_SOURCES": SOURCES,
+    "SCHEMES": ("apikeys.core.schemes.KeyScheme",),
+    "VERIFIERS": ("apikeys.core.verifiers.Argon2idHasher",),
+    "ARGON2": {"memory_kib": 19456, "time": 2, "parallelism": 1},
+    "REMEMBERED_PROOFS": 50_000,
+    "HASHES_PER_KEY_PER_MINUTE": 10,
+    "CONCURRENT_HASHES": 4,
+    "DEFAULT_LIFETIME": timedelta(days=90),
+    "MAX_LIFETIME": timedelta(days=365),
+    "ALLOW_NO_EXPIRY": False,
+    "DEFAULT_OVERLAP": timedelta(hours=24),
+    "MAX_OVERLAP": timedelta(days=30),
+    "MAX_KEYS_PER_OWNER": 20,
+    "SECRET_SINK": None,
+    "REQUEST_ID": None,
+    "ERROR_DOCS_URL": "",
+}
+
+
+class Settings:
+    """Today's ``APIKEYS``, one typed property each, with safe defaults."""
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"There is no setting APIKEYS[{name!r}]."
+        raise AttributeError(message)
+
+    @staticmethod
+    def given() -> Mapping[str, Any]:
+        """Return the dict as the project wrote it; empty where it wrote none."""
+        given = getattr(django_settings, "APIKEYS", None)
+        return given if isinstance(given, Mapping) else {}
+
+    @property
+    def PREFIX(self) -> str:
+        """What every key starts with: 1 to 16 letters and digits."""
+        return str(_read("PREFIX"))
+
+    @property
+    def MODE(self) -> str:
+        """``"live"`` or ``"test"``: the only keys that this deployment issues and takes."""
+        return str(_read("MODE"))
+
+    @property
+    def SCOPES(self) -> Mapping[str, Any]:
+        """The project's scopes; each app's ``api_scopes.py`` adds to them."""
+        return cast("Mapping[str, Any]", _read("SCOPES"))
+
+    @property
+    def REQUIRE_DECLARED_SCOPES(self) -> bool:
+        """Whether views that declare nothing refuse keys."""
+        return bool(_read("REQUIRE_DECLARED_SCOPES"))
+
+    @property
+    def REQUIRE_HTTPS(self) -> bool:
+        """Whether keys are refused over plain HTTP; free under ``DEBUG`` unless set."""
+        given = self.given()
+        return bool(given["REQUIRE_HTTPS"]) if "REQUIRE_HTTPS" in given else not django_settings.DEBUG
+
+    @property
+    def TRUSTED_PROXIES(self) -> tuple[str, ...]:
+        """Networks, or ``"unix"`` for a socket, whose forwarded address and protocol count."""
+        return tuple(_read("TRUSTED_PROXIES"))
+
+    @property
+    def CREDENTIAL_SOURCES(self) -> tuple[str, ...]:
+        """Where a key may stand: any of ``bearer``, ``api-key``, ``x-api-key``."""
+        return tuple(_read("CREDENTIAL_SOURCES"))
+
+    @property
+    def REMEMBERED_PROOFS(self) -> int:
+        """How many proven keys a process remembers, about 200 bytes each."""
+        return int(_read("REMEMBERED_PROOFS"))
+
+    @property
+    def HASHES_PER_KEY_PER_MINUTE(self) -> int:
+        """How many slow hashes one key id may cost a process in a minute."""
+        return int(_read("HASHES_PER_KEY_PER_MINUTE"))
+
+    @property
+    def CONCURRENT_HASHES(self) -> int:
+        """How many slow hashes run at a time in a process; others wait a moment, then get 429."""
+        return int(_read("CONCURRENT_HASHES"))
+
+    @property
+    def DEFAULT_LIFETIME(self) -> timedelta:
+        """How long a key lives unless its issuer says otherwise."""
+        return cast("timedelta", _read("DEFAULT_LIFETIME"))
+
+    @property
+    def MAX_LIFETIME(self) -> timedelta:
+        """How long a key may live at most; a client can have less."""
+        return cast("timedelta", _read("MAX_LIFETIME"))
+
+    @property
+    def ALLOW_NO_EXPIRY(self) -> bool:
+        """Whether keys without an end may be issued."""
+        return bool(_read("ALLOW_NO_EXPIRY"))
+
+    @property
+    def DEFAULT_OVERLAP(self) -> timedelta:
+        """How long a rotated key works beside its replacement."""
+        return cast("timedelta", _read("DEFAULT_OVERLAP"))
+
+    @property
+    def MAX_OVERLAP(self) -> timedelta:
+        """The longest overlap that may be asked for."""
+        return cast("timedelta", _read("MAX_OVERLAP"))
+
+    @property
+    def MAX_KEYS_PER_OWNER(self) -> int:
+        """How many working keys, a key and its replacements counted once, a person may hold."""
+        return int(_read("MAX_KEYS_PER_OWNER"))
+
+    @property
+    def ERROR_DOCS_URL(self) -> str:
+        """The address of a page about errors; ``#<code>`` is appended. Empty for none."""
+        return str(_read("ERROR_DOCS_URL"))
+
+    @property
+    def REQUEST_ID(self) -> Callable[[HttpRequest], str | None] | None:
+        """A function, by dotted path, that returns the id of a request for error bodies."""
+        return cast("Callable[[HttpRequest], str | None] | None", _imported("REQUEST_ID"))
+
+    @property
+    def SECRET_SINK(self) -> Callable[[Any], None] | None:
+        """A function, by dotted path, that stores an ``IssuedKey`` where commands make several."""
+        return cast("Callable[[Any], None] | None", _imported("SECRET_SINK"))
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """The ``SCHEMES``, built."""
+        return _schemes()
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """The ``VERIFIERS``, built with the options in ``ARGON2``."""
+        return _verifiers()
+
+    @property
+    def hasher(self) -> Hasher:
+        """The first hasher of ``VERIFIERS``, which stores new secrets."""
+        hasher = preferred_hasher(_verifiers())
+        if hasher is None:
+            message = "APIKEYS['VERIFIERS'] names no Hasher, so no key can be stored."
+            raise LookupError(message)
+        return hasher
+
+
+settings = Settings()
+
+
+def _read(name: str) -> Any:
+    return settings.given().get(name, DEFAULTS[name])
+
+
+def _imported(name: str) -> Any:
+    path = _read(name)
+    return import_string(path) if isinstance(path, str) else path
+
+
+@lru_cache(maxsize=1)
+def _schemes() -> tuple[Scheme, ...]:
+    return tuple(
+        import_string(path)(prefix=settings.PREFIX, sources=settings.CREDENTIAL_SOURCES) for path in _read("SCHEMES")
+    )
+
+
+@lru_cache(maxsize=1)
+def _verifiers() -> tuple[Verifier, ...]:
+    # A partial dict keeps the safe defaults of what it leaves out.
+    options = DEFAULTS["ARGON2"] | dict(_read("ARGON2"))
+    return tuple(import_string(path)(options) for path in _read("VERIFIERS"))
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "APIKEYS":
+        _schemes.cache_clear()
+        _verifiers.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="apikeys.conf")

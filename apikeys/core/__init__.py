@@ -1,0 +1,1 @@
+"""What an API key is, without Django, without I/O and without a clock."""

@@ -1,0 +1,139 @@
+"""
+The text of a key: generate, parse, tag, mask.
+
+``ak_live_4Qm9ZtR1xVb7_<43 base62: the secret><8 base62: the tag>``, letters, digits and ``_`` only, so that a
+double click selects all of it and ``Bearer`` takes it unescaped (RFC 6750 section 2.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .errors import MalformedKeyError
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+MODES = ("live", "test")
+KEY_ID_LENGTH = 12
+#: 43 base62 characters carry 256 bits.
+SECRET_LENGTH = 43
+#: 8 base62 characters carry 47 bits: what a forger has to guess before a key costs a query.
+TAG_LENGTH = 8
+TAG_SECRET_BYTES = 32
+
+_PREFIX = re.compile(r"[0-9A-Za-z]{1,16}\Z")
+_BASE62 = re.compile(r"[0-9A-Za-z]*\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyText:
+    """The parts of a whole key, presented or new. Nothing is proven yet."""
+
+    mode: str
+    key_id: str
+    #: Everything before the tag. This is what a verifier is made of.
+    body: str = field(repr=False)
+    tag: str = field(repr=False)
+
+    @property
+    def plaintext(self) -> str:
+        """The whole key as a person copies it."""
+        return self.body + self.tag
+
+    def is_tagged_by(self, tag_secrets: Iterable[bytes]) -> bool:
+        """Whether one of *tag_secrets* made the tag."""
+        return any(hmac.compare_digest(self.tag, _tag(self.body, tag_secret)) for tag_secret in tag_secrets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntaggedKey:
+    """A new key that still lacks its tag."""
+
+    key_id: str
+    body: str = field(repr=False)
+
+    def tagged(self, tag_secret: bytes) -> str:
+        """Return the plaintext, tagged by *tag_secret*."""
+        return self.body + _tag(self.body, tag_secret)
+
+
+def is_valid_prefix(prefix: str) -> bool:
+    """Whether *prefix* is 1 to 16 letters and digits."""
+    return _PREFIX.match(prefix) is not None
+
+
+def key_length(prefix: str) -> int:
+    """Return the number of characters of every whole key with *prefix*."""
+    return len(prefix) + len("_live_") + KEY_ID_LENGTH + 1 + SECRET_LENGTH + TAG_LENGTH
+
+
+def generate(*, prefix: str, mode: str) -> UntaggedKey:
+    """Return a new key of 256 random bits and a random, public ``key_id``."""
+    key_id = _random_text(KEY_ID_LENGTH)
+    return UntaggedKey(key_id=key_id, body=f"{prefix}_{mode}_{key_id}_{_random_text(SECRET_LENGTH)}")
+
+
+def is_ours(text: str, *, prefix: str) -> bool:
+    """Whether *text* claims to be one of our keys, whole or not."""
+    return text.startswith(f"{prefix}_")
+
+
+def parse(text: str, *, prefix: str) -> KeyText:
+    """
+    Return the parts of *text*.
+
+    Raises:
+        MalformedKeyError: If the prefix, the mode, the length or the alphabet is not that of a key.
+    """
+    # The length comes first: it bounds the work for a header of any size.
+    if len(text) != key_length(prefix) or not is_ours(text, prefix=prefix):
+        raise MalformedKeyError
+    mode, _, rest = text[len(prefix) + 1 :].partition("_")
+    key_id, _, secret_and_tag = rest.partition("_")
+    if (
+        mode not in MODES
+        or len(key_id) != KEY_ID_LENGTH
+        or not _BASE62.match(key_id)
+        or not _BASE62.match(secret_and_tag)
+    ):
+        raise MalformedKeyError
+    return KeyText(mode=mode, key_id=key_id, body=text[:-TAG_LENGTH], tag=text[-TAG_LENGTH:])
+
+
+def mask(*, prefix: str, mode: str, key_id: str) -> str:
+    """Return how a key is written everywhere but on its reveal page: ``ak_live_4Qm9Zt…``."""
+    return f"{prefix}_{mode}_{key_id[:6]}…"
+
+
+def key_pattern(prefix: str) -> re.Pattern[str]:
+    """
+    Return a pattern that finds a key, or the leaking part of one, inside any text.
+
+    It takes a key id and at least eight characters behind it, so that a key cut off by a log line is found too.
+    """
+    least = rf"{re.escape(prefix)}_(?:{'|'.join(MODES)})_[0-9A-Za-z]{{{KEY_ID_LENGTH}}}_[0-9A-Za-z]{{8,}}"
+    return re.compile(least)
+
+
+def new_tag_secret() -> bytes:
+    """Return 256 random bits that tag new keys."""
+    return secrets.token_bytes(TAG_SECRET_BYTES)
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def _tag(body: str, tag_secret: bytes) -> str:
+    # The secret is MACed whole and the body is all of the message, so no length prefix is needed.
+    digest = hashlib.blake2b(body.encode("ascii"), key=tag_secret, digest_size=16, person=b"apikeys-tag").digest()
+    number = int.from_bytes(digest, "big")
+    letters = []
+    for _ in range(TAG_LENGTH):
+        number, index = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[index])
+    return "".join(letters)

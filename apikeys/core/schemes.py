@@ -1,0 +1,78 @@
+"""How a request carries a credential. A scheme reads and decides nothing."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from urllib.parse import unquote_to_bytes
+
+from . import keyformat
+from .credentials import Credential, RequestParts, SecretProof
+from .errors import AmbiguousCredentialError, KeyInQueryError, MalformedKeyError
+
+#: Where a key may stand: the value of the setting ``CREDENTIAL_SOURCES``.
+SOURCES = ("bearer", "api-key", "x-api-key")
+
+
+class Scheme(ABC):
+    """Reads one kind of credential off a request."""
+
+    def __init__(self, *, prefix: str, sources: Collection[str]) -> None:
+        self.prefix = prefix
+        self.sources = sources
+
+    @abstractmethod
+    def read(self, parts: RequestParts) -> Credential | None:
+        """
+        Return the credential of *parts*, or None where there is none of this kind.
+
+        Raises:
+            CredentialError: If the credential is of this kind and can't be read.
+        """
+
+
+class KeyScheme(Scheme):
+    """Read an API key from ``Authorization: Bearer``, ``Authorization: Api-Key`` or ``X-API-Key``."""
+
+    def read(self, parts: RequestParts) -> Credential | None:
+        self._refuse_key_in_query(parts.query_string)
+        presented = list(self._presented(parts))
+        if not presented:
+            return None
+        if len(presented) > 1:
+            raise AmbiguousCredentialError
+        if "," in presented[0]:
+            # Two headers of one name arrive joined by a comma, which no key contains.
+            raise AmbiguousCredentialError
+        key_text = keyformat.parse(presented[0], prefix=self.prefix)
+        return Credential(key_id=key_text.key_id, proof=SecretProof(text=key_text.body), key_text=key_text)
+
+    def _presented(self, parts: RequestParts) -> Iterator[str]:
+        authorization = parts.headers.get("authorization", "").strip(" \t")
+        name, _, value = authorization.partition(" ")
+        name, value = name.lower(), value.strip(" \t")
+        ours = f"{self.prefix}_"
+        if name in self.sources and (name == "api-key" or (name == "bearer" and value.startswith(ours))):
+            yield value
+        elif "," in authorization and f" {ours}" in authorization:
+            # A repeated header whose first value belongs to somebody else.
+            yield authorization
+        if "x-api-key" in self.sources and "x-api-key" in parts.headers:
+            yield parts.headers["x-api-key"].strip(" \t")
+
+    def _refuse_key_in_query(self, query_string: str) -> None:
+        # Two substring tests keep this off the path of every honest request.
+        ours = f"{self.prefix}_"
+        if ours in query_string:
+            text = query_string
+        elif "%" in query_string:
+            text = unquote_to_bytes(query_string).decode("utf-8", errors="replace")
+        else:
+            return
+        found = keyformat.key_pattern(self.prefix).search(text)
+        if found is None:
+            return
+        try:
+            raise KeyInQueryError(key_text=keyformat.parse(found[0], prefix=self.prefix))
+        except MalformedKeyError:
+            raise KeyInQueryError from None

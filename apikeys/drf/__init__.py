@@ -1,0 +1,34 @@
+"""The REST framework edge. Names load on first use, so that importing one needs no models."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .authentication import APIKeyAuthentication as APIKeyAuthentication
+    from .decorators import requires_scopes as requires_scopes
+    from .permissions import HasAPIKey as HasAPIKey
+    from .permissions import HasOwner as HasOwner
+    from .permissions import HasScopes as HasScopes
+    from .permissions import IsSessionUser as IsSessionUser
+
+_HOMES = {
+    "APIKeyAuthentication": "authentication",
+    "requires_scopes": "decorators",
+    "HasAPIKey": "permissions",
+    "HasOwner": "permissions",
+    "HasScopes": "permissions",
+    "IsSessionUser": "permissions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

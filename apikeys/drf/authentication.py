@@ -1,0 +1,67 @@
+"""``APIKeyAuthentication``: REST framework's question, answered by ``verification``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from .. import request_parts, verification
+from ..conf import settings
+from ..core import errors
+from ..core.principals import Principal
+from .decorators import declares_scopes
+from .refusals import Refused, challenge, iso
+
+#: A key in its last days says so on every answer.
+_EXPIRY_NOTICE = timedelta(days=7)
+
+
+class APIKeyAuthentication(BaseAuthentication):
+    """
+    Take API keys: ``request.auth`` is the ``Principal``, ``request.user`` its person or a ``ClientUser``.
+
+    A credential that is not ours is left to the next authenticator; one that is ours and bad is refused, also where
+    the view lets anybody in (RFC 6750 section 3).
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+        view = (request.parser_context or {}).get("view")
+        _vary(view)
+        now = timezone.now()
+        try:
+            principal = verification.authenticate(request_parts.read(request._request), now=now)
+        except errors.CredentialError as error:
+            raise Refused.from_error(error, request=request) from error
+        if principal is None:
+            return None
+        if view is None or not declares_scopes(view, method=request.method or ""):
+            _refuse_undeclared(request)
+        _give_notice(view, principal, now=now)
+        return principal.user, principal
+
+    def authenticate_header(self, request: Request) -> str:
+        return challenge()
+
+
+def _refuse_undeclared(request: Request) -> None:
+    if settings.REQUIRE_DECLARED_SCOPES:
+        raise Refused("scopes_not_declared", request=request)
+
+
+def _vary(view: Any) -> None:
+    # REST framework puts view.headers on every answer, refusals too.
+    headers = getattr(view, "headers", None)
+    if headers is not None:
+        headers["Vary"] = ", ".join(filter(None, [headers.get("Vary"), "Authorization", "X-API-Key"]))
+
+
+def _give_notice(view: Any, principal: Principal, *, now: Any) -> None:
+    headers = getattr(view, "headers", {})
+    if principal.expires_at is not None and principal.expires_at - now <= _EXPIRY_NOTICE:
+        headers["ApiKey-Expires"] = iso(principal.expires_at)
+    if principal.is_replaced:
+        headers["ApiKey-Replaced"] = "true"

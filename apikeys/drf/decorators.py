@@ -1,0 +1,143 @@
+"""``requires_scopes``: a demand written on a function, a method, an action or a class."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from .permissions import HasScopes, Match, named_scopes, opens_to_keys
+
+Target = TypeVar("Target")
+
+#: Where the demand stays, for checks and schema: the names, or a dict of names by method or action.
+ATTRIBUTE = "required_scopes"
+_HANDLERS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+
+
+def requires_scopes(
+    *names: str, match: Match = "all", **by_method: str | list[str] | tuple[str, ...]
+) -> Callable[[Target], Target]:
+    """
+    Return a decorator that demands scopes before the body runs, in addition to what the class demands.
+
+    ``@requires_scopes("todo:read")``, or by HTTP method or action: ``@requires_scopes(GET="todo:read",
+    POST="todo:write")``, where what is not named is refused. It goes on function views above or below
+    ``@api_view``, on ``APIView`` and viewset classes, on their methods and on single ``@action``s.
+
+    Raises:
+        TypeError: If it names nothing, or both forms.
+    """
+    if bool(names) == bool(by_method):
+        message = "requires_scopes takes names, or names by method: ('todo:read') or (GET='todo:read')."
+        raise TypeError(message)
+    declared: Any = by_method or names
+    demand = Demand(declared, match=match)
+
+    def decorate(target: Any) -> Any:
+        if inspect.isclass(target):
+            return _on_class(target, demand)
+        if hasattr(target, "cls"):
+            return _on_view(target, demand)
+        return _on_callable(target, demand)
+
+    return decorate
+
+
+class Demand:
+    """Scopes that one decorator names."""
+
+    def __init__(self, declared: tuple[str, ...] | Mapping[str, Any], *, match: Match) -> None:
+        self.declared = declared
+        self.match = match
+
+    def check(self, request: Request, view: Any) -> None:
+        """
+        Pass where the caller may go on.
+
+        Raises:
+            Refused: With the status, challenge and body of the refusal.
+            PermissionDenied: For a session user, to whom scopes mean nothing.
+        """
+        action = getattr(view, "action", None)
+        names = named_scopes(self.declared, method=request.method or "", action=action)
+        permission = HasScopes(*names, match=self.match)() if names else _Undeclared()
+        if not permission.has_permission(request, view):
+            raise PermissionDenied
+
+
+class _Undeclared(HasScopes):
+    """Asks for nothing, which refuses, whatever the view names."""
+
+    def required(self, request: Request, view: APIView) -> tuple[str, ...]:
+        return ()
+
+
+def demands_of(callable_: Any) -> Iterator[Demand]:
+    """Yield the demands on *callable_*, a view's handler or class, also where ``@api_view`` hides the function."""
+    yield from getattr(callable_, "scope_demands", ())
+    if not hasattr(callable_, "scope_demands"):
+        # REST framework makes a handler that holds the decorated function in its closure.
+        for cell in getattr(callable_, "__closure__", None) or ():
+            if callable(cell.cell_contents) and hasattr(cell.cell_contents, "scope_demands"):
+                yield from cell.cell_contents.scope_demands
+
+
+def declares_scopes(view: Any, *, method: str) -> bool:
+    """Whether *view*, an instance at work, says which keys may come in for *method*."""
+    if any(opens_to_keys(permission) for permission in view.get_permissions()):
+        return True
+    handler = getattr(view, method.lower(), None)
+    return any(True for place in (type(view), handler) for _ in demands_of(place))
+
+
+def _on_callable(function: Callable[..., Any], demand: Demand) -> Any:
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        # A method gets its view first, a function view the request.
+        view, request = (None, args[0]) if isinstance(args[0], Request) else (args[0], args[1])
+        if not isinstance(request, Request):
+            message = (
+                f"@requires_scopes on {function.__qualname__} needs REST framework's request: put @api_view on it."
+            )
+            raise TypeError(message)
+        demand.check(request, view)
+        return function(*args, **kwargs)
+
+    return _mark(checked, demand)
+
+
+def _on_class(view_class: Any, demand: Demand) -> Any:
+    if not issubclass(view_class, APIView):
+        message = f"@requires_scopes needs an APIView, and {view_class.__name__} is none."
+        raise TypeError(message)
+    check_permissions = view_class.check_permissions
+
+    @functools.wraps(check_permissions)
+    def check(self: APIView, request: Request) -> None:
+        check_permissions(self, request)
+        demand.check(request, self)
+
+    view_class.check_permissions = check
+    return _mark(view_class, demand)
+
+
+def _on_view(view: Any, demand: Demand) -> Any:
+    # as_view() may serve the class elsewhere too: the demand goes on a subclass.
+    subclass = type(view.cls.__name__, (view.cls,), {"__module__": view.cls.__module__, "__doc__": view.cls.__doc__})
+    initkwargs = dict(view.initkwargs)
+    if hasattr(view, "actions"):
+        initkwargs["actions"] = view.actions
+    return _on_class(subclass, demand).as_view(**initkwargs)
+
+
+def _mark(target: Any, demand: Demand) -> Any:
+    target.scope_demands = (*getattr(target, "scope_demands", ()), demand)
+    if not inspect.isclass(target):
+        setattr(target, ATTRIBUTE, demand.declared)
+    return target

@@ -1,0 +1,248 @@
+"""
+What a view demands of its caller.
+
+``HasScopes`` raises what it refuses, because a permission that returns False loses its code and its challenge. It
+returns False only for a session user, to whom scopes mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import BasePermission, BasePermissionMetaclass
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from ..core.principals import Principal
+from ..core.scopes import as_names
+from .refusals import Refused, missing_scope
+
+Match = Literal["all", "any"]
+
+
+class _Composable(BasePermissionMetaclass):
+    """
+    Permission classes whose ``& | ~`` give a permission of ours.
+
+    As a right operand it goes before REST framework's own metaclass, of which it is a subclass.
+    """
+
+    def __and__(cls, other: Any) -> Any:
+        return _combined(AllOf, cls, other)
+
+    def __rand__(cls, other: Any) -> Any:
+        return _combined(AllOf, other, cls)
+
+    def __or__(cls, other: Any) -> Any:
+        return _combined(AnyOf, cls, other)
+
+    def __ror__(cls, other: Any) -> Any:
+        return _combined(AnyOf, other, cls)
+
+    def __invert__(cls) -> Any:
+        return _combined(NoneOf, cls)
+
+
+class _Demand(BasePermission, metaclass=_Composable):
+    """A permission that knows keys."""
+
+    #: Whether it says which keys may come in. A view without any such permission is closed to keys.
+    opens_to_keys = False
+
+
+class _BoundByCall(_Composable):
+    def __call__(cls, *names: str, match: Match = "all") -> type[BasePermission]:
+        # HasScopes("a") stands in permission_classes, whose items REST framework calls: it is a class.
+        if not names:
+            return cast("type[BasePermission]", super().__call__())
+        if match not in {"all", "any"}:
+            message = f"match must be 'all' or 'any', not {match!r}."
+            raise ValueError(message)
+        if not all(isinstance(name, str) for name in names):
+            message = f"Scopes are named by text: HasScopes('todo:read'), not {names!r}."
+            raise TypeError(message)
+        return cast("type[BasePermission]", _subclass(cls, names=names, match=match))
+
+
+class HasScopes(_Demand, metaclass=_BoundByCall):
+    """
+    The credential has scopes.
+
+    ``HasScopes("todo:read")``, ``HasScopes("a", "b")`` for both, ``HasScopes("a", "b", match="any")`` for one. Bare
+    ``HasScopes`` takes ``required_scopes`` of the view: names, or a dict of names by HTTP method or viewset action.
+    Naming nothing refuses.
+    """
+
+    opens_to_keys = True
+    names: ClassVar[tuple[str, ...]] = ()
+    match: ClassVar[Match] = "all"
+
+    if TYPE_CHECKING:
+        # What the metaclass does, in words that type checkers follow.
+        def __new__(cls, *names: str, match: Match = "all") -> Any: ...
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        principal = _principal(request)
+        if principal is None:
+            return False
+        required = self.required(request, view)
+        if not required:
+            raise Refused("scopes_not_declared", request=request)
+        match_any = self.match == "any"
+        if not (principal.has_any_scope(*required) if match_any else principal.has_scopes(*required)):
+            raise missing_scope(required, granted=principal.scopes, match_any=match_any, request=request)
+        return True
+
+    def required(self, request: Request, view: APIView) -> tuple[str, ...]:
+        """Return the scopes that this request needs; empty where none are named, which refuses."""
+        return self.names or named_scopes(
+            getattr(view, "required_scopes", ()), method=request.method or "", action=getattr(view, "action", None)
+        )
+
+
+class HasAPIKey(_Demand):
+    """Any working key will do, whatever its scopes."""
+
+    opens_to_keys = True
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return _principal(request) is not None
+
+
+class HasOwner(_Demand):
+    """The caller is a person, or acts for one. For views over a person's data; it opens no view to keys by itself."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        principal = _principal(request)
+        if principal is not None and not principal.acts_for_user:
+            raise Refused("owner_required", request=request)
+        return True
+
+
+class IsSessionUser(_Demand):
+    """The caller signed in as a person, without key or token."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return _principal(request) is None and request.auth is None
+
+
+class Combined(_Demand):
+    """
+    Permissions joined by ``&``, ``|`` or ``~``.
+
+    All operands are asked and one refusal is raised, the first. Without a credential nothing is admitted, whatever
+    the operands say.
+    """
+
+    operands: ClassVar[tuple[Any, ...]] = ()
+
+    def __init__(self) -> None:
+        self.parts = [operand() if callable(operand) else operand for operand in self.operands]
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        principal = _principal(request)
+        answers = [_ask(part, request, view) for part in self.parts]
+        if self.admits([answer is True for answer in answers], is_key=principal is not None):
+            return True
+        refusals = [answer for answer in answers if isinstance(answer, APIException)]
+        if refusals:
+            raise refusals[0]
+        return False
+
+    def admits(self, answers: list[bool], *, is_key: bool) -> bool:
+        """Whether *answers* of the operands, in their order, together let the caller in."""
+        raise NotImplementedError
+
+    def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        # An alternative counts for an object only if it also counted for the view.
+        answers = [
+            _ask(part, request, view) is True and part.has_object_permission(request, view, obj) is True
+            for part in self.parts
+        ]
+        return self.admits(answers, is_key=_principal(request) is not None)
+
+
+class AllOf(Combined):
+    """Every operand admits."""
+
+    def admits(self, answers: list[bool], *, is_key: bool) -> bool:
+        return all(answers)
+
+
+class AnyOf(Combined):
+    """
+    One operand admits.
+
+    For a key only operands count that say which keys may come in: ``IsAuthenticated | HasScopes("w")`` is no way
+    around ``w``.
+    """
+
+    def admits(self, answers: list[bool], *, is_key: bool) -> bool:
+        return any(
+            answer and (not is_key or opens_to_keys(part)) for answer, part in zip(answers, self.parts, strict=True)
+        )
+
+
+class NoneOf(Combined):
+    """The operand does not admit, and there is a credential."""
+
+    def admits(self, answers: list[bool], *, is_key: bool) -> bool:
+        return not any(answers)
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        _principal(request)
+        return self.admits([_ask(part, request, view) is True for part in self.parts], is_key=True)
+
+
+def opens_to_keys(permission: Any) -> bool:
+    """Whether *permission*, a class, an instance or a tree of either kind, says which keys may come in."""
+    if getattr(permission, "opens_to_keys", False):
+        return True
+    return any(opens_to_keys(operand) for operand in operands_of(permission))
+
+
+def operands_of(permission: Any) -> tuple[Any, ...]:
+    """Return what *permission* joins: of our trees, of REST framework's holders and of its operators."""
+    operands: tuple[Any, ...] = tuple(getattr(permission, "operands", ()))
+    found = (getattr(permission, name, None) for name in ("op1_class", "op2_class", "op1", "op2"))
+    return operands or tuple(operand for operand in found if operand is not None)
+
+
+def named_scopes(declared: Any, *, method: str, action: str | None) -> tuple[str, ...]:
+    """
+    Return the names in *declared* that a request needs.
+
+    *declared* is a name, a list or tuple of names, or a dict of these by viewset action or HTTP method. An action
+    goes before a method; HEAD is GET. What the dict does not name gives nothing.
+    """
+    if isinstance(declared, Mapping):
+        method = "GET" if method == "HEAD" else method
+        declared = declared.get(action) or declared.get(method) or declared.get(method.lower()) or ()
+    return as_names(declared)
+
+
+def _principal(request: Request) -> Principal | None:
+    """Return the principal, or None for a session user or another credential; refuse who sent none."""
+    if isinstance(request.auth, Principal):
+        return request.auth
+    # UNAUTHENTICATED_USER may be None.
+    if not getattr(request.user, "is_authenticated", False):
+        raise Refused("key_missing", request=request)
+    return None
+
+
+def _combined(kind: type[Combined], *operands: Any) -> Any:
+    return _subclass(kind, operands=operands)
+
+
+def _subclass(parent: Any, **attributes: Any) -> Any:
+    return type(parent)(parent.__name__, (parent,), {"__module__": parent.__module__, **attributes})
+
+
+def _ask(permission: Any, request: Request, view: APIView) -> bool | APIException:
+    try:
+        return bool(permission.has_permission(request, view))
+    except APIException as refusal:
+        return refusal

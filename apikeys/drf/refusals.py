@@ -1,0 +1,172 @@
+"""
+How a refusal leaves: status, ``WWW-Authenticate`` and body in one place.
+
+``Refused`` is not an ``AuthenticationFailed``: REST framework overwrites that one's challenge with the first
+authenticator's, and turns 401 into 403 where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import formats, timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from ..conf import settings
+from ..core import errors
+from ..core.scopes import Scope
+from ..registry import scope_registry
+
+REALM = "api"
+_INVALID_REQUEST = "invalid_request"
+_INVALID_TOKEN = "invalid_token"  # noqa: S105  # the error code of RFC 6750
+_INSUFFICIENT_SCOPE = "insufficient_scope"
+
+#: Code to status, ``error`` of the challenge (None for no challenge) and sentence.
+_ANSWERS: dict[str, tuple[int, str | None, Promise]] = {
+    "invalid_request": (400, _INVALID_REQUEST, _("Send one key, once.")),
+    "key_in_query": (
+        400,
+        None,
+        _("Never put a key in the address. Rotate this one and use the Authorization header."),
+    ),
+    "key_missing": (401, "", _("This endpoint needs an API key. Send it as: Authorization: Bearer <key>.")),
+    "key_malformed": (401, _INVALID_TOKEN, _("This is not a whole key. Copy it again.")),
+    "key_invalid": (401, _INVALID_TOKEN, _("This key is not known here. Check that it was copied whole.")),
+    "key_expired": (401, _INVALID_TOKEN, _("This key expired on %(date)s. Ask its owner to rotate it.")),
+    "key_revoked": (401, _INVALID_TOKEN, _("This key was revoked on %(date)s.")),
+    "key_rotated": (
+        401,
+        _INVALID_TOKEN,
+        _("This key was replaced and its overlap ended on %(date)s. Use the new key."),
+    ),
+    "wrong_mode": (401, _INVALID_TOKEN, _("This is a %(presented)s key; this server takes %(expected)s keys.")),
+    "insufficient_scope": (403, _INSUFFICIENT_SCOPE, _("This key lacks the permission “%(label)s” (%(name)s).")),
+    "ip_not_allowed": (403, None, _("This key may not be used from this address.")),
+    "owner_disabled": (403, None, _("The person this key acts for is disabled.")),
+    "owner_required": (403, None, _("This endpoint needs a key that acts for a person.")),
+    "scopes_not_declared": (403, None, _("This endpoint is not open to keys.")),
+    "client_disabled": (403, None, _("The app this key belongs to is switched off.")),
+    "https_required": (403, None, _("Keys are accepted only over HTTPS. Treat this key as leaked.")),
+    "rate_limited": (429, None, _("Too many requests. Try again in %(seconds)d seconds.")),
+}
+
+
+class Refused(APIException):
+    """
+    A request that is not let in, with its stable code (RFC 6750 section 3).
+
+    The body is ``detail``, ``code`` and what *members* add.
+    """
+
+    status_code: int = status.HTTP_403_FORBIDDEN
+
+    #: Seconds, of which REST framework's exception handler makes ``Retry-After``.
+    wait: int | None = None
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        request: Request | None = None,
+        texts: dict[str, Any] | None = None,
+        scope: str = "",
+        **members: Any,
+    ) -> None:
+        # The parent would turn every member of the body into text.
+        status_code, error, sentence = _ANSWERS[code]
+        self.status_code = status_code
+        self.code = code
+        self.auth_header = None if error is None else challenge(error, scope=scope)
+        self.detail: Any = {
+            "detail": sentence % (texts or {}),
+            "code": code,
+            **members,
+            **_extra_members(code, request),
+        }
+
+    def __str__(self) -> str:
+        return self.code
+
+    def get_codes(self) -> str:
+        return self.code
+
+    @classmethod
+    def from_error(cls, error: errors.CredentialError, *, request: Request | None = None) -> Refused:
+        """Return the answer to *error*."""
+        texts: dict[str, Any] = {} if error.at is None else {"date": _long_date(error.at)}
+        members: dict[str, Any] = {}
+        if isinstance(error, errors.ExpiredKeyError) and error.at is not None:
+            members["expired_at"] = iso(error.at)
+        elif isinstance(error, errors.WrongModeError):
+            texts.update(presented=error.presented, expected=error.expected)
+        elif isinstance(error, errors.TooManyHashesError):
+            texts["seconds"] = error.retry_after_seconds
+        refused = cls(error.code, request=request, texts=texts, **members)
+        if isinstance(error, errors.TooManyHashesError):
+            refused.wait = error.retry_after_seconds
+        return refused
+
+
+def challenge(error: str = "", *, scope: str = "") -> str:
+    """
+    Return a ``WWW-Authenticate`` value (RFC 6750 section 3); without *error* where no credential was sent.
+
+    *scope* is made of scope-tokens, whose alphabet has no quote and no backslash, so that it can't end the string.
+    """
+    parts = [f'realm="{REALM}"']
+    if error:
+        parts.append(f'error="{error}"')
+    if scope:
+        parts.append(f'scope="{scope}"')
+    return "Bearer " + ", ".join(parts)
+
+
+def missing_scope(required: Sequence[str], *, granted: Iterable[str], match_any: bool, request: Request) -> Refused:
+    """Return the 403 that names what is missing of *required*."""
+    held = set(granted)
+    missing = [name for name in required if name not in held]
+    label = scope_registry().get(missing[0])
+    return Refused(
+        "insufficient_scope",
+        request=request,
+        texts={"label": _label(label, missing[0]), "name": missing[0]},
+        # RFC 6750: the scope necessary; of several ways in, the first.
+        scope=required[0] if match_any else " ".join(required),
+        required_scopes=list(required),
+        granted_scopes=sorted(held),
+    )
+
+
+def iso(instant: datetime) -> str:
+    """Return *instant* in UTC, to the second: ``2026-11-26T04:00:00Z``."""
+    return timezone.localtime(instant, timezone=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _label(scope: Scope | None, name: str) -> str:
+    return name if scope is None else str(scope.label)
+
+
+def _long_date(instant: datetime) -> str:
+    return formats.date_format(timezone.localtime(instant), "j F Y")
+
+
+def _extra_members(code: str, request: Request | None) -> dict[str, str]:
+    members = {}
+    if settings.ERROR_DOCS_URL:
+        members["docs"] = f"{settings.ERROR_DOCS_URL}#{code}"
+    if request is not None and (request_id := _request_id(request._request)):
+        members["request_id"] = request_id
+    return members
+
+
+def _request_id(request: HttpRequest) -> str | None:
+    find = settings.REQUEST_ID
+    return find(request) if find is not None else None

@@ -1,0 +1,49 @@
+"""The column for a set of words: scopes, networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+if TYPE_CHECKING:
+    # In Python it is a list, whatever the stubs know of text.
+    class _TextField(models.TextField[Any, Any]):
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+
+else:
+    _TextField = models.TextField
+
+
+class WordListField(_TextField):
+    """
+    A list of words in Python, one text with spaces between them in the database (as ``scope`` is on the wire).
+
+    None is NULL, an empty list is an empty text: not restricted and nothing allowed are different things.
+    """
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> list[str] | None:
+        return None if value is None else value.split()
+
+    def to_python(self, value: Any) -> list[str] | None:
+        if value is None:
+            return None
+        return value.split() if isinstance(value, str) else list(value)
+
+    def get_prep_value(self, value: Any) -> str | None:
+        words = self.to_python(value)
+        if words is None:
+            return None
+        return " ".join(dict.fromkeys(map(_word, words)))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
+
+
+def _word(word: object) -> str:
+    if not isinstance(word, str) or not word or word.split() != [word]:
+        message = f"{word!r} is not a word."
+        raise ValidationError(message)
+    return word

@@ -1,0 +1,68 @@
+"""
+What a request leaves to be written after its response.
+
+Nothing is written while authenticating: with ``ATOMIC_REQUESTS`` a refusal would roll its event back, and an UPDATE
+would hold a row lock until the view ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from asgiref.local import Local
+
+#: A request leaves at most a handful; more means that nobody takes them, as in a shell.
+_MOST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A key was used, and ``last_used_at`` is more than a minute old."""
+
+    key_pk: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehash:
+    """A proven secret whose stored text was made with other options than today's."""
+
+    key_pk: int
+    old_verifier: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A credential was refused. ``key_id`` only where its tag says that it was issued here."""
+
+    code: str
+    at: datetime
+    key_id: str = ""
+    family: str = ""
+    address: str = ""
+
+
+_local = Local()
+
+
+def leave(item: Use | Rehash | Refusal) -> None:
+    """Keep *item* for after the response."""
+    items = _items()
+    if len(items) < _MOST:
+        items.append(item)
+
+
+def take() -> list[Use | Rehash | Refusal]:
+    """Return what this request left, and forget it."""
+    items = _items()
+    _local.items = []
+    return items
+
+
+def _items() -> list[Use | Rehash | Refusal]:
+    items: list[Use | Rehash | Refusal] | None = getattr(_local, "items", None)
+    if items is None:
+        items = _local.items = []
+    return items

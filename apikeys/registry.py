@@ -1,0 +1,60 @@
+"""The project's one scope registry: the setting ``SCOPES`` and each installed app's ``api_scopes.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from django.apps import apps
+from django.core.signals import setting_changed
+from django.utils.module_loading import module_has_submodule
+
+from .conf import settings
+from .core.errors import ScopeSyntaxError
+from .core.scopes import Scope, ScopeRegistry, scope_from_declaration
+
+#: The module that an app declares its scopes in, as ``SCOPES = {…}``.
+MODULE = "api_scopes"
+
+
+@lru_cache(maxsize=1)
+def scope_registry() -> ScopeRegistry:
+    """
+    Return all declared scopes: the project's first, then each app's in the order of ``INSTALLED_APPS``.
+
+    Raises:
+        ScopeSyntaxError: If a declaration can't be read, or two declare one name.
+    """
+    return ScopeRegistry(scope_from_declaration(name, declaration) for _, name, declaration in declared_scopes())
+
+
+def declared_scopes() -> Iterator[tuple[str, str, Any]]:
+    """Yield where each scope is declared, its name and its declaration, unchecked."""
+    for name, declaration in settings.SCOPES.items():
+        yield "APIKEYS['SCOPES']", name, declaration
+    for config in apps.get_app_configs():
+        if config.module is None or not module_has_submodule(config.module, MODULE):
+            continue
+        path = f"{config.name}.{MODULE}"
+        scopes = getattr(import_module(path), "SCOPES", None)
+        if not isinstance(scopes, Mapping):
+            message = f"{path} needs SCOPES, a dict of scopes by name."
+            raise ScopeSyntaxError(message)
+        for name, declaration in scopes.items():
+            yield path, name, declaration
+
+
+def declared(names: list[str]) -> list[Scope]:
+    """Return those of *names* that are still declared, as scopes."""
+    registry = scope_registry()
+    return [registry[name] for name in names if name in registry]
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting in {"APIKEYS", "INSTALLED_APPS"}:
+        scope_registry.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="apikeys.registry")

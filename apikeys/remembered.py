@@ -1,0 +1,40 @@
+"""
+What this process has proven, so that Argon2 runs once per key and process.
+
+Remembered is only "this secret matches this verifier" (or that it does not), under a random key of the process. It
+needs no invalidation: a rotated or re-hashed key has another verifier. State is always read again.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+
+from .conf import settings
+from .core.memory import BoundedMemory
+
+_process_key = secrets.token_bytes(32)
+_proofs: BoundedMemory[bytes, bool] = BoundedMemory()
+
+
+def fingerprint(secret: str, *, verifier: str) -> bytes:
+    """Return what stands in memory for the pair; useless outside this process."""
+    stored = verifier.encode()
+    # The length prefix keeps two pairs with the same joined text apart.
+    message = len(stored).to_bytes(4, "big") + stored + secret.encode()
+    return hmac.digest(_process_key, message, "sha256")
+
+
+def recall(print_: bytes) -> bool | None:
+    """Return whether the pair was found to match; None where it was not checked, or is forgotten."""
+    return _proofs.get(print_)
+
+
+def remember(print_: bytes, *, matches: bool) -> None:
+    """Remember what Argon2 said of the pair."""
+    _proofs.put(print_, matches, most=settings.REMEMBERED_PROOFS)
+
+
+def forget_all() -> None:
+    """Forget every proof, as a new process would have."""
+    _proofs.clear()

@@ -1,0 +1,83 @@
+"""``HttpRequest`` to ``RequestParts``: the only reader of META and of proxies."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
+
+from django.conf import settings as django_settings
+from django.http import HttpRequest
+
+from .conf import settings
+from .core.credentials import RequestParts
+from .core.networks import Address, parse_address, parse_network
+
+logger = logging.getLogger("apikeys.auth")
+
+_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+_FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
+#: A header that is longer comes from nobody honest, and walking it costs.
+_MOST_HOPS = 32
+UNIX = "unix"
+
+
+def read(request: HttpRequest) -> RequestParts:
+    """Return the parts of *request* that a credential can depend on."""
+    meta = request.META
+    trusted = settings.TRUSTED_PROXIES
+    behind_proxy = bool(trusted) and _is_trusted(meta.get("REMOTE_ADDR", ""), trusted)
+    headers = {
+        name: value
+        for name, variable in (("authorization", "HTTP_AUTHORIZATION"), ("x-api-key", "HTTP_X_API_KEY"))
+        if (value := meta.get(variable)) is not None
+    }
+    return RequestParts(
+        headers=headers,
+        query_string=meta.get("QUERY_STRING", ""),
+        address=_client_address(request, trusted=trusted, behind_proxy=behind_proxy),
+        is_secure=_is_secure(request, behind_proxy=behind_proxy),
+    )
+
+
+def _client_address(request: HttpRequest, *, trusted: tuple[str, ...], behind_proxy: bool) -> Address | None:
+    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
+    if not behind_proxy or _FORWARDED_FOR not in request.META:
+        return peer
+    # From the right: each hop was written by the one behind it, and the leftmost by whoever likes to.
+    hops = request.META[_FORWARDED_FOR].split(",")[-_MOST_HOPS:]
+    address = peer
+    for hop in reversed(hops):
+        address = parse_address(hop)
+        if address is None or not _in_networks(address, trusted):
+            return address
+    return address
+
+
+def _is_secure(request: HttpRequest, *, behind_proxy: bool) -> bool:
+    # Not request.is_secure(): its SECURE_PROXY_SSL_HEADER believes whoever sends the header.
+    # The stubs lack the method, which every handler's request has.
+    if request._get_scheme() == "https":  # type: ignore[attr-defined]  # noqa: SLF001
+        return True
+    if not behind_proxy:
+        return False
+    name, secure_value = getattr(django_settings, "SECURE_PROXY_SSL_HEADER", None) or (_FORWARDED_PROTO, "https")
+    protocols = [value.strip().lower() for value in request.META.get(name, "").split(",")]
+    return all(value == secure_value.lower() for value in protocols)
+
+
+def _is_trusted(peer: str, trusted: tuple[str, ...]) -> bool:
+    if not peer:
+        # A server behind a socket has no address to give.
+        return UNIX in trusted
+    address = parse_address(peer)
+    return address is not None and _in_networks(address, trusted)
+
+
+def _in_networks(address: Address, trusted: tuple[str, ...]) -> bool:
+    return any(address in network for network in _networks(trusted))
+
+
+@lru_cache(maxsize=8)
+def _networks(trusted: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(network for text in trusted if text != UNIX and (network := parse_network(text)) is not None)

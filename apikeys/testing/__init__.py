@@ -1,0 +1,35 @@
+"""
+What a project's own tests need: keys, a client that sends them, and assertions.
+
+The pytest fixtures ``make_api_key`` and ``api_key_client`` come by themselves; see ``apikeys.testing.plugin``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .assertions import assert_requires_scope as assert_requires_scope
+    from .client import ApiKeyClient as ApiKeyClient
+    from .making import cheap_hashes as cheap_hashes
+    from .making import make_key as make_key
+
+# pytest imports the plug-in, and with it this package, before a project has named its settings.
+_HOMES = {
+    "ApiKeyClient": "client",
+    "assert_requires_scope": "assertions",
+    "cheap_hashes": "making",
+    "make_key": "making",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

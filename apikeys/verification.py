@@ -1,0 +1,278 @@
+"""
+``RequestParts`` to ``Principal``: who is calling.
+
+One indexed SELECT, nothing written, Argon2 only where this process has not proven the key yet. State (revoked,
+expired, rotated out, client or owner disabled, scopes, networks) is read on every request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import models, router
+from django.views.decorators.debug import sensitive_variables
+
+from . import guard, pending, remembered, tag_secrets
+from .conf import settings
+from .core import errors, keyformat
+from .core.credentials import Credential, Proof, RequestParts, SecretProof
+from .core.networks import allows
+from .core.principals import ClientUser, Principal
+from .core.verifiers import Hasher, find_verifier
+from .models import APIKey
+from .policy import service_keys_available
+from .registry import declared
+
+_LAST_USED_ACCURACY = timedelta(minutes=1)
+
+
+#: ORM path to the field of ``_Found``, in the order of the SELECT.
+_COLUMNS = {
+    "pk": "pk",
+    "key_id": "key_id",
+    "verifier": "verifier",
+    "name": "name",
+    "family": "family",
+    "scopes": "scopes",
+    "allowed_networks": "allowed_networks",
+    "acts_for_user": "acts_for_user",
+    "expires_at": "expires_at",
+    "overlap_ends_at": "overlap_ends_at",
+    "last_used_at": "last_used_at",
+    "revocation__at": "revoked_at",
+    "client__client_id": "client_id",
+    "client__name": "client_name",
+    "client__allowed_scopes": "client_scopes",
+    "client__allowed_networks": "client_networks",
+    "client__is_active": "client_is_active",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What the look-up brought: the key, its client, its owner and its revocation."""
+
+    pk: int
+    key_id: str
+    verifier: str = field(repr=False)
+    name: str
+    family: str
+    scopes: list[str]
+    allowed_networks: list[str] | None
+    acts_for_user: bool
+    expires_at: datetime | None
+    overlap_ends_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    client_id: str
+    client_name: str
+    client_scopes: list[str]
+    client_networks: list[str] | None
+    client_is_active: bool
+    #: An instance of the user model; None for a service key, and where the person is gone.
+    owner: Any = field(repr=False)
+
+
+@sensitive_variables("credential")
+def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
+    """
+    Return who is calling, or None where *parts* hold no credential of ours.
+
+    Raises:
+        CredentialError: If there is one and it is refused. A query in the address, a second credential, plain HTTP,
+            a wrong length or tag are refused without a query and without a slow hash.
+    """
+    try:
+        credential = _read_credential(parts)
+        if credential is None:
+            return None
+        _require_https(parts, credential)
+        _require_mode_and_tag(credential)
+        found = _look_up(credential.key_id)
+        if found is not None:
+            _require_working(found, now=now)
+        _require_proof(credential, found)
+        if found is None:
+            raise errors.UnknownKeyError
+        _require_address(found, parts)
+    except errors.CredentialError as error:
+        _leave_refusal(error, parts, now=now)
+        raise
+    if found.last_used_at is None or now - found.last_used_at >= _LAST_USED_ACCURACY:
+        pending.leave(pending.Use(key_pk=found.pk, at=now))
+    return _principal(found)
+
+
+def _read_credential(parts: RequestParts) -> Credential | None:
+    presented = [credential for scheme in settings.schemes if (credential := scheme.read(parts)) is not None]
+    if len(presented) > 1:
+        raise errors.AmbiguousCredentialError
+    return presented[0] if presented else None
+
+
+def _require_https(parts: RequestParts, credential: Credential) -> None:
+    if not parts.is_secure and settings.REQUIRE_HTTPS:
+        raise errors.HTTPSRequiredError(key_text=credential.key_text)
+
+
+def _require_mode_and_tag(credential: Credential) -> None:
+    key_text = credential.key_text
+    if key_text is None:
+        return
+    if key_text.mode != settings.MODE:
+        raise errors.WrongModeError(presented=key_text.mode, expected=settings.MODE)
+    if not tag_secrets.admits(key_text):
+        raise errors.UnknownKeyError
+
+
+def _look_up(key_id: str) -> _Found | None:
+    rows = APIKey.objects.using(router.db_for_write(APIKey)).filter(key_id=key_id)
+    row = next(iter(rows.order_by().values_list(*_COLUMNS, *_owner_columns())[:1]), None)
+    # Compared once more here: a collation that folds case finds keys that differ only in it.
+    if row is None or row[1] != key_id:
+        return None
+    values = dict(zip(_COLUMNS.values(), row, strict=False))
+    return _Found(**values, owner=_owner(row[len(_COLUMNS) :]))
+
+
+def _require_working(found: _Found, *, now: datetime) -> None:
+    # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash.
+    genuine: dict[str, Any] = {"key_id": found.key_id, "family": found.family}
+    if found.revoked_at is not None:
+        raise errors.RevokedKeyError(**genuine, at=found.revoked_at)
+    if found.expires_at is not None and found.expires_at <= now:
+        raise errors.ExpiredKeyError(**genuine, at=found.expires_at)
+    if found.overlap_ends_at is not None and found.overlap_ends_at <= now:
+        raise errors.RotatedKeyError(**genuine, at=found.overlap_ends_at)
+    if found.acts_for_user:
+        if found.owner is None or not found.owner.is_active:
+            raise errors.OwnerDisabledError(**genuine)
+    elif not service_keys_available():
+        raise errors.UnknownKeyError
+    if not found.client_is_active:
+        raise errors.ClientDisabledError(**genuine)
+
+
+@sensitive_variables()
+def _require_proof(credential: Credential, found: _Found | None) -> None:
+    if not isinstance(credential.proof, SecretProof):
+        _check(credential.proof, found.verifier if found else "", key_id=credential.key_id)
+        return
+    # An unknown id is checked against a decoy, so that it takes as long as a wrong secret.
+    verifier = found.verifier if found else _decoy(settings.hasher)
+    secret = credential.proof.text
+    print_ = remembered.fingerprint(secret, verifier=verifier)
+    matches = remembered.recall(print_)
+    if matches is None:
+        with guard.one_at_a_time(credential.key_id):
+            matches = remembered.recall(print_)
+            if matches is None:
+                matches = _check(credential.proof, verifier, key_id=credential.key_id)
+                remembered.remember(print_, matches=matches)
+                if matches and found is not None:
+                    _leave_rehash(found, secret)
+    if not matches:
+        raise errors.UnknownKeyError
+
+
+def _check(proof: Proof, stored: str, *, key_id: str) -> bool:
+    # The stored text picks the verifier, and a verifier takes one kind of proof: no request chooses its algorithm.
+    verifier = find_verifier(settings.verifiers, stored)
+    if verifier is None or not isinstance(proof, verifier.proof_type):
+        raise errors.UnknownKeyError
+    if not verifier.is_slow:
+        return verifier.matches(proof, stored)
+    with guard.hashing(key_id):
+        return verifier.matches(proof, stored)
+
+
+def _leave_rehash(found: _Found, secret: str) -> None:
+    hasher = settings.hasher
+    if found.verifier.partition("$")[0] != hasher.algorithm or hasher.needs_rehash(found.verifier):
+        pending.leave(pending.Rehash(key_pk=found.pk, old_verifier=found.verifier, secret=secret))
+
+
+@lru_cache(maxsize=4)
+def _decoy(hasher: Hasher) -> str:
+    return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)
+
+
+def _require_address(found: _Found, parts: RequestParts) -> None:
+    # Both must allow it: a client's networks bind all of its keys.
+    if not (allows(found.allowed_networks, parts.address) and allows(found.client_networks, parts.address)):
+        raise errors.AddressRefusedError(key_id=found.key_id, family=found.family)
+
+
+def _principal(found: _Found) -> Principal:
+    user = found.owner
+    if user is None:
+        user = ClientUser(client_id=found.client_id, name=found.client_name)
+    return Principal(
+        kind="api_key",
+        client_id=found.client_id,
+        client_name=found.client_name,
+        key_id=found.key_id,
+        key_name=found.name,
+        family=found.family,
+        scopes=_effective_scopes(found),
+        user=user,
+        acts_for_user=found.acts_for_user,
+        expires_at=found.expires_at,
+        is_replaced=found.overlap_ends_at is not None,
+    )
+
+
+def _effective_scopes(found: _Found) -> frozenset[str]:
+    ceiling, owner = set(found.client_scopes), found.owner
+    return frozenset(
+        scope.name
+        for scope in declared(found.scopes)
+        if scope.name in ceiling and (owner is None or not scope.permissions or owner.has_perms(scope.permissions))
+    )
+
+
+def _owner(values: tuple[Any, ...]) -> Any:
+    users, fields = get_user_model(), _owner_fields()
+    if values[fields.index(users._meta.pk.attname)] is None:
+        return None
+    user = users.from_db(router.db_for_write(APIKey), fields, values)
+    # Django loads deferred fields one by one; a view that touches one usually wants more.
+    user.refresh_from_db = partial(_load_whole, user)  # type: ignore[method-assign]  # for this instance only
+    return user
+
+
+def _load_whole(user: models.Model, using: str | None = None, fields: Iterable[str] | None = None) -> None:
+    del user.__dict__["refresh_from_db"]
+    user.refresh_from_db(using=using, fields=fields and sorted(user.get_deferred_fields()))
+
+
+def _owner_fields() -> list[str]:
+    # In the order of the model, as from_db() wants them. What a model lacks, or inherits from another table, loads
+    # when it is touched.
+    meta = get_user_model()._meta
+    joined = {meta.pk.attname, "is_active", "is_superuser"}
+    return [item.attname for item in meta.local_concrete_fields if item.attname in joined]
+
+
+def _owner_columns() -> list[str]:
+    return [f"owner__{name}" for name in _owner_fields()]
+
+
+def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:
+    key_text = getattr(error, "key_text", None)
+    # A key in an address or in the clear is told apart from noise by its tag, which costs no query.
+    key_id = key_text.key_id if key_text is not None and tag_secrets.admits(key_text) else error.key_id
+    pending.leave(
+        pending.Refusal(
+            code=error.code,
+            at=now,
+            key_id=key_id,
+            family=error.family,
+            address="" if parts.address is None else str(parts.address),
+        )
+    )

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def chromium() -> str | None:
+    """Return the path of this machine's Chromium, None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def promised_servers() -> list[tuple[str, str, int]]:
+    """Return name, host and port of each server that the environment chose for this run."""
+    servers = []
+    default = settings.DATABASES["default"]
+    # A path instead of a host is a socket on this machine, which answers for itself when Django connects.
+    if default.get("HOST") and not default["HOST"].startswith("/"):
+        name = {"postgres": "PostgreSQL", "mariadb": "MariaDB"}[os.environ["APIKEYS_TEST_DATABASE"]]
+        servers.append((name, default["HOST"], default["PORT"]))
+    if "APIKEYS_TEST_REDIS_URL" in os.environ:
+        address = urlsplit(os.environ["APIKEYS_TEST_REDIS_URL"])
+        servers.append(("Redis", address.hostname or "127.0.0.1", address.port or 6379))
+    return servers
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    for name, host, port in promised_servers():
+        try:
+            socket.create_connection((host, port), timeout=3).close()
+        except OSError as error:
+            pytest.exit(f"{name} was chosen for this run, but {host}:{port} does not answer: {error}", returncode=1)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures, which would reach for what is missing
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("postgres") and not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        pytest.skip("needs PostgreSQL: set APIKEYS_TEST_DATABASE=postgres")
+    if item.get_closest_marker("browser") and chromium() is None:
+        if IN_CI:
+            pytest.fail("CI promises Chromium, but none is installed", pytrace=False)
+        pytest.skip("needs Chromium")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Return the path to launch Chromium from; only for tests marked ``browser``."""
+    path = chromium()
+    assert path is not None
+    return path
