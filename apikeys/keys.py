@@ -7,8 +7,7 @@ rights are checked; None is trusted code. ``source`` is the door: ``admin``, ``c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -19,30 +18,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, policy, signals, tag_secrets
+from . import events, issuance, policy, signals
 from .conf import settings
-from .core import errors, keyformat
+from .core import errors
 from .core.networks import normalise_networks
 from .core.scopes import as_names
+from .issuance import IssuedKey
 from .models import APIKey, Client, EventKind, KeyRevocation, RevocationReason, user_name_of
 from .policy import DEFAULT, Choice, Lifetime
 
 #: ``last_used_at`` is at most this much behind.
 LAST_USED_ACCURACY = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class IssuedKey:
-    """A new key and its plaintext, which exists nowhere else and can't be had again."""
-
-    key: APIKey
-    plaintext: str = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _NewSecret:
-    text: keyformat.UntaggedKey
-    verifier: str = field(repr=False)
 
 
 @sensitive_variables("secret", "issued")
@@ -82,7 +68,7 @@ def issue(
         created_by=by,
         form_id=form_id,
     )
-    secret = _new_secret()
+    secret = issuance.new_secret()
     with transaction.atomic(using=_database()):
         now = timezone.now()
         key.client = client = _locked_client(client)
@@ -94,7 +80,7 @@ def issue(
         policy.refuse_duplicate_name(key.name, client=client, now=now)
         if owner is not None:
             policy.refuse_too_many_keys(owner, now=now)
-        issued = _insert(key, secret)
+        issued = issuance.insert(key, secret)
         events.record(
             EventKind.ISSUED,
             client=client,
@@ -131,7 +117,7 @@ def rotate(
     policy.require(permitted=policy.may_rotate(by, key))
     overlap = policy.require_overlap(overlap)
     policy.refuse_repeated_form(form_id)
-    secret = _new_secret()
+    secret = issuance.new_secret()
     with transaction.atomic(using=_database()):
         now = timezone.now()
         old = _locked(key)
@@ -158,7 +144,7 @@ def rotate(
             family=old.family,
             form_id=form_id,
         )
-        issued = _insert(replacement, secret)
+        issued = issuance.insert(replacement, secret)
         APIKey.objects.using(_database()).filter(pk=old.pk, overlap_ends_at=None).update(overlap_ends_at=stops_at)
         key.overlap_ends_at = old.overlap_ends_at = stops_at
         events.record(
@@ -198,17 +184,17 @@ def revoke(
     with transaction.atomic(using=_database()):
         locked = _locked(key)
         stopped = [_stop(locked, reason=reason, note=note, by=by, source=source)]
-        if locked.overlap_ends_at is not None and key.overlap_ends_at is None:
-            while (successor := APIKey.objects.using(_database()).filter(replaces=locked).first()) is not None:
-                locked = _locked(successor)
-                if not _is_revoked(locked):
-                    stopped.append(_stop(locked, reason=reason, note=note, by=by, source=source))
+        for successor in _unseen_successors(key, locked=locked):
+            if not _is_revoked(successor):
+                stopped += [_stop(successor, reason=reason, note=note, by=by, source=source)]
     return stopped
 
 
 def narrow(key: APIKey, *, scopes: str | Sequence[str], by: Any = None, source: str = "python") -> None:
     """
     Leave *key* only *scopes*, some of those that it holds. There is no way back: to add any, issue a new key.
+
+    A replacement that was made after *key* was read loses the same scopes, as in ``revoke``.
 
     Raises:
         ScopeNotHeldError: If it does not hold one of *scopes*.
@@ -223,20 +209,9 @@ def narrow(key: APIKey, *, scopes: str | Sequence[str], by: Any = None, source: 
             raise errors.ScopeNotHeldError(message, names=missing)
         if not wanted:
             raise errors.NoScopesError(_("Choose at least one permission. A key with none can do nothing."))
-        removed = [name for name in locked.scopes if name not in wanted]
-        if not removed:
-            return
-        key.scopes = locked.scopes = [name for name in locked.scopes if name in wanted]
-        locked.save(update_fields=["scopes"])
-        events.record(
-            EventKind.NARROWED,
-            client=locked.client,
-            key=locked,
-            by=by,
-            source=source,
-            details={"removed": removed},
-            signal=signals.key_narrowed,
-        )
+        for narrowed in (locked, *_unseen_successors(key, locked=locked)):
+            _drop_scopes(narrowed, wanted=wanted, by=by, source=source)
+    key.scopes = locked.scopes
 
 
 def edit(key: APIKey, *, name: str, note: str, by: Any = None, source: str = "python") -> None:
@@ -295,6 +270,9 @@ def expire(key: APIKey, *, source: str = "python") -> bool:
     """Record that *key* ran out, once, and return whether this call did it. It was dead from its end on anyway."""
     now = timezone.now()
     with transaction.atomic(using=_database()):
+        if _is_revoked(key):
+            return False
+        # Columns of the row alone: a condition on a joined table is not looked at again after waiting for a lock.
         due = APIKey.objects.using(_database()).filter(_is_due(now), pk=key.pk)
         if not due.update(end_recorded_at=now):
             return False
@@ -310,10 +288,14 @@ def expire(key: APIKey, *, source: str = "python") -> bool:
     return True
 
 
-def due_to_expire(*, batch_size: int = 500) -> list[APIKey]:
-    """Return at most *batch_size* keys that ran out and are not recorded yet, oldest first."""
-    due = APIKey.objects.using(_database()).filter(_is_due(timezone.now())).select_related("client")
-    return list(due.order_by("pk")[:batch_size])
+def due_to_expire(*, batch_size: int = 500, after_pk: int = 0) -> list[APIKey]:
+    """
+    Return at most *batch_size* keys behind *after_pk* that ran out and are not recorded yet, oldest first.
+
+    Revoked ones ended by their revocation, which is on record.
+    """
+    due = APIKey.objects.using(_database()).filter(_is_due(timezone.now()), revocation=None, pk__gt=after_pk)
+    return list(due.select_related("client", "owner").order_by("pk")[:batch_size])
 
 
 def record_use(key_pk: int, *, at: datetime) -> None:
@@ -330,33 +312,7 @@ def rehash(key_pk: int, *, old_verifier: str, secret: str) -> None:
 
 
 def _is_due(now: datetime) -> Q:
-    # Revoked keys ended by their revocation, which is on record.
-    return Q(Q(expires_at__lte=now) | Q(overlap_ends_at__lte=now), end_recorded_at=None, revocation=None)
-
-
-@sensitive_variables()
-def _new_secret() -> _NewSecret:
-    # Outside of every transaction and lock: the hash takes milliseconds.
-    text = keyformat.generate(prefix=settings.PREFIX, mode=settings.MODE)
-    return _NewSecret(text=text, verifier=settings.hasher.hash(text.body))
-
-
-@sensitive_variables()
-def _insert(key: APIKey, secret: _NewSecret) -> IssuedKey:
-    key.key_id = secret.text.key_id
-    key.verifier = secret.verifier
-    key.family = key.family or key.key_id
-    plaintext = secret.text.tagged(tag_secrets.newest())
-    try:
-        with transaction.atomic(using=_database()):
-            key.save(using=_database(), force_insert=True)
-    except IntegrityError:
-        # The database decides races: the same form twice at once, or two rotations of one key.
-        policy.refuse_repeated_form(key.form_id)
-        if key.replaces is not None:
-            policy.refuse_replaced(key.replaces)
-        raise
-    return IssuedKey(key=key, plaintext=plaintext)
+    return Q(Q(expires_at__lte=now) | Q(overlap_ends_at__lte=now), end_recorded_at=None)
 
 
 def _stop(key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: str) -> APIKey:
@@ -378,6 +334,33 @@ def _stop(key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: 
         signal=signals.key_revoked,
     )
     return key
+
+
+def _drop_scopes(key: APIKey, *, wanted: set[str], by: Any, source: str) -> None:
+    removed = [name for name in key.scopes if name not in wanted]
+    if not removed:
+        return
+    key.scopes = [name for name in key.scopes if name in wanted]
+    key.save(update_fields=["scopes"])
+    events.record(
+        EventKind.NARROWED,
+        client=key.client,
+        key=key,
+        by=by,
+        source=source,
+        details={"removed": removed},
+        signal=signals.key_narrowed,
+    )
+
+
+def _unseen_successors(key: APIKey, *, locked: APIKey) -> Iterator[APIKey]:
+    """Yield the replacements, locked, of which the caller's *key* did not know when it was read."""
+    if key.overlap_ends_at is not None or locked.overlap_ends_at is None:
+        return
+    successor = APIKey.objects.using(_database()).filter(replaces=locked).first()
+    while successor is not None:
+        yield _locked(successor)
+        successor = APIKey.objects.using(_database()).filter(replaces=successor).first()
 
 
 def _require_rotatable(key: APIKey, *, now: datetime) -> None:

@@ -1,0 +1,62 @@
+"""A new key: its text, its verifier and its row. ``keys`` decides whether there may be one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, router, transaction
+from django.views.decorators.debug import sensitive_variables
+
+from . import policy, tag_secrets
+from .conf import settings
+from .core import keyformat
+from .models import APIKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedKey:
+    """A new key and its plaintext, which exists nowhere else and can't be had again."""
+
+    key: APIKey
+    plaintext: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSecret:
+    """A key text that no row has yet."""
+
+    text: keyformat.UntaggedKey
+    verifier: str = field(repr=False)
+
+
+@sensitive_variables()
+def new_secret() -> NewSecret:
+    """Return a new key text and its verifier. Call it outside of every lock: the hash takes milliseconds."""
+    text = keyformat.generate(prefix=settings.PREFIX, mode=settings.MODE)
+    return NewSecret(text=text, verifier=settings.hasher.hash(text.body))
+
+
+@sensitive_variables()
+def insert(key: APIKey, secret: NewSecret) -> IssuedKey:
+    """
+    Insert *key* with *secret*, in the caller's transaction.
+
+    Raises:
+        AlreadyIssuedError: If its form made a key in the meantime.
+        AlreadyRotatedError: If what it replaces was replaced in the meantime.
+    """
+    database = router.db_for_write(APIKey)
+    key.key_id = secret.text.key_id
+    key.verifier = secret.verifier
+    key.family = key.family or key.key_id
+    plaintext = secret.text.tagged(tag_secrets.newest())
+    try:
+        with transaction.atomic(using=database):
+            key.save(using=database, force_insert=True)
+    except IntegrityError:
+        # The database decides races: the same form twice at once, or two rotations of one key.
+        policy.refuse_repeated_form(key.form_id)
+        if key.replaces is not None:
+            policy.refuse_replaced(key.replaces)
+        raise
+    return IssuedKey(key=key, plaintext=plaintext)

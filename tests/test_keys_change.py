@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.utils import timezone
+
+from apikeys import clients, keys, signals
+from apikeys.core import errors
+from apikeys.models import APIKey, KeyEvent, KeyRevocation
+from apikeys.testing import ApiKeyClient, make_key
+from tests.factories import ClientFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now().replace(microsecond=0)
+
+
+def status(issued):
+    return ApiKeyClient(issued).get("/apikeys/whoami/").status_code
+
+
+def code(issued):
+    return ApiKeyClient(issued).get("/apikeys/whoami/").json()["code"]
+
+
+def grant(user, *codenames):
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    return type(user).objects.get(pk=user.pk)
+
+
+def kinds(key):
+    return [event.kind for event in KeyEvent.objects.filter(key=key).order_by("pk")]
+
+
+def test_both_keys_work_in_the_overlap_and_only_the_new_one_after_it(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    old = make_key()
+    new = keys.rotate(old.key, overlap=timedelta(hours=1))
+
+    time_machine.move_to(NOW + timedelta(minutes=59, seconds=59), tick=False)
+    assert (status(old), status(new)) == (200, 200)
+
+    time_machine.move_to(NOW + timedelta(hours=1), tick=False)
+    assert (code(old), status(new)) == ("key_rotated", 200)
+
+
+def test_a_replacement_copies_what_the_key_may_do_and_for_whom():
+    old = make_key(scopes=["todo:read"], allowed_networks=["127.0.0.1"], note="On the build server")
+
+    new = keys.rotate(old.key).key
+
+    copied = ("client", "name", "owner", "acts_for_user", "scopes", "allowed_networks", "note", "family", "mode")
+    old.key.refresh_from_db()
+    assert {name: getattr(new, name) for name in copied} == {name: getattr(old.key, name) for name in copied}
+    assert new.replaces == old.key
+    assert new.key_id != old.key.key_id
+
+
+def test_a_replacement_lives_as_long_as_the_key_did():
+    old = make_key(lifetime=timedelta(days=10)).key
+
+    new = keys.rotate(old).key
+
+    assert new.expires_at - new.created_at == timedelta(days=10)
+
+
+def test_a_replacement_never_outlives_the_clients_limit():
+    old = make_key(lifetime=timedelta(days=100)).key
+    clients.edit(old.client, max_key_lifetime=timedelta(days=7))
+
+    new = keys.rotate(old).key
+
+    assert new.expires_at - new.created_at == timedelta(days=7)
+
+
+def test_a_replacement_of_an_endless_key_ends_where_that_is_no_longer_allowed(settings):
+    settings.APIKEYS = {**settings.APIKEYS, "ALLOW_NO_EXPIRY": True}
+    old = make_key(lifetime=None).key
+    assert keys.rotate(old).key.expires_at is None
+    other = make_key(lifetime=None).key
+    settings.APIKEYS = {**settings.APIKEYS, "ALLOW_NO_EXPIRY": False}
+
+    new = keys.rotate(other).key
+
+    assert new.expires_at - new.created_at == timedelta(days=365)
+
+
+def test_a_replacement_may_be_given_another_lifetime():
+    new = keys.rotate(make_key().key, lifetime=timedelta(days=3)).key
+
+    assert new.expires_at - new.created_at == timedelta(days=3)
+
+
+def test_an_overlap_never_moves_an_earlier_end(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    old = make_key(lifetime=timedelta(hours=5)).key
+
+    keys.rotate(old, overlap=timedelta(hours=24))
+
+    old.refresh_from_db()
+    assert old.overlap_ends_at == old.expires_at == NOW + timedelta(hours=5)
+
+
+def test_the_default_overlap_is_a_day(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    old = make_key().key
+
+    keys.rotate(old)
+
+    old.refresh_from_db()
+    assert old.overlap_ends_at == NOW + timedelta(hours=24)
+
+
+@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=30, seconds=1)])
+def test_an_overlap_outside_the_policy_is_refused(overlap):
+    with pytest.raises(errors.OverlapRefusedError):
+        keys.rotate(make_key().key, overlap=overlap)
+
+
+def test_without_overlap_the_old_key_stops_at_once():
+    old = make_key()
+
+    keys.rotate(old.key, overlap=timedelta(0))
+
+    assert code(old) == "key_rotated"
+
+
+def test_a_rotated_key_can_not_be_rotated_again_and_names_its_replacement():
+    old = make_key().key
+    new = keys.rotate(old).key
+
+    with pytest.raises(errors.AlreadyRotatedError, match=new.masked) as caught:
+        keys.rotate(APIKey.objects.get(pk=old.pk))
+
+    assert caught.value.replacement == new
+
+
+def test_a_replacement_can_be_rotated_on_within_the_family():
+    first = make_key().key
+    second = keys.rotate(first).key
+    third = keys.rotate(second).key
+
+    assert third.family == second.family == first.key_id
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "orphaned"])
+def test_a_dead_key_can_not_be_rotated(end, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    key = make_key(lifetime=timedelta(days=1)).key
+    if end == "revoked":
+        keys.revoke(key, reason="leaked")
+    elif end == "expired":
+        time_machine.move_to(NOW + timedelta(days=1), tick=False)
+    else:
+        key.owner.delete()
+
+    with pytest.raises(errors.KeyNotWorkingError):
+        keys.rotate(APIKey.objects.get(pk=key.pk))
+
+    assert APIKey.objects.count() == 1
+
+
+def test_a_rotation_form_sent_twice_makes_one_replacement():
+    form_id, old = uuid4(), make_key().key
+    new = keys.rotate(old, form_id=form_id).key
+
+    with pytest.raises(errors.AlreadyIssuedError) as caught:
+        keys.rotate(old, form_id=form_id)
+
+    assert caught.value.key == new
+
+
+@pytest.mark.parametrize(
+    ("rights", "owner", "permitted"),
+    [
+        pytest.param([], "self", False, id="nobody"),
+        pytest.param(["rotate_apikey"], "self", True, id="one's own"),
+        pytest.param(["rotate_apikey"], "other", True, id="another's"),
+        pytest.param(["rotate_apikey"], "superuser", False, id="a superuser's"),
+        pytest.param(["rotate_apikey"], "nobody", True, id="a service key"),
+    ],
+)
+def test_who_may_rotate_depends_on_the_owners_rights(rights, owner, permitted):
+    by = grant(UserFactory(), *rights)
+    owners = {"self": by, "other": UserFactory(), "superuser": UserFactory(is_superuser=True), "nobody": None}
+    key = make_key(owner=owners[owner]).key
+
+    if permitted:
+        assert keys.rotate(key, by=by).plaintext
+    else:
+        with pytest.raises(errors.NotPermittedError):
+            keys.rotate(key, by=by)
+
+
+def test_nobody_rotates_a_key_with_a_scope_that_they_may_not_grant(settings):
+    settings.APIKEYS = {**settings.APIKEYS, "SCOPES": {"apikeys:introspect": "Ask about keys"}}
+    key = make_key().key
+    by = grant(UserFactory(), "rotate_apikey")
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.rotate(key, by=by)
+
+
+def test_an_undelivered_replacement_is_undone_and_the_old_key_works_as_before():
+    old = make_key()
+    new = keys.rotate(old.key, overlap=timedelta(0))
+
+    keys.withdraw_undelivered(new.key)
+
+    old.key.refresh_from_db()
+    assert (status(old), code(new)) == (200, "key_revoked")
+    assert old.key.overlap_ends_at is None
+    assert new.key.revocation.reason == "undelivered"
+    assert kinds(old.key) == ["issued", "rotated", "undelivered"]
+
+
+def test_a_key_whose_replacement_was_undone_can_be_rotated_again():
+    old = make_key().key
+    keys.withdraw_undelivered(keys.rotate(old).key)
+
+    again = keys.rotate(APIKey.objects.get(pk=old.pk))
+
+    assert status(again) == 200
+
+
+def test_an_undelivered_first_key_is_revoked():
+    issued = make_key()
+
+    keys.withdraw_undelivered(issued.key)
+
+    assert code(issued) == "key_revoked"
+
+
+@pytest.mark.parametrize("reason", ["leaked", "unneeded", "replaced", "left", "undelivered", "other"])
+def test_a_revoked_key_stops_on_the_next_request_and_says_why_it_was(reason):
+    gilfoyle = UserFactory(is_superuser=True)
+    issued = make_key()
+    assert status(issued) == 200
+
+    keys.revoke(issued.key, reason=reason, note="seen in a log", by=gilfoyle)
+
+    assert code(issued) == "key_revoked"
+    revocation = KeyRevocation.objects.get(key=issued.key)
+    assert (revocation.reason, revocation.note, revocation.by) == (reason, "seen in a log", gilfoyle)
+
+
+def test_an_unknown_reason_is_refused():
+    with pytest.raises(ValueError, match="bored"):
+        keys.revoke(make_key().key, reason="bored")
+
+
+def test_a_second_revocation_says_when_the_first_was_and_changes_nothing():
+    key = make_key().key
+    keys.revoke(key, reason="leaked")
+
+    with pytest.raises(errors.AlreadyRevokedError, match="Already revoked on"):
+        keys.revoke(key, reason="unneeded")
+
+    assert KeyRevocation.objects.get(key=key).reason == "leaked"
+    assert kinds(key) == ["issued", "revoked"]
+
+
+def test_nobody_revokes_without_the_right():
+    issued = make_key()
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.revoke(issued.key, reason="leaked", by=UserFactory())
+
+    assert status(issued) == 200
+
+
+def test_the_right_to_revoke_is_enough_to_revoke():
+    issued = make_key()
+
+    keys.revoke(issued.key, reason="leaked", by=grant(UserFactory(), "revoke_apikey"))
+
+    assert status(issued) == 401
+
+
+@pytest.mark.parametrize("way", ["save", "update", "bulk_update", "raw"])
+def test_no_stale_object_and_no_update_revives_a_revoked_key(way):
+    issued = make_key()
+    stale = APIKey.objects.get(pk=issued.key.pk)
+    keys.revoke(issued.key, reason="leaked")
+
+    if way == "save":
+        stale.save()
+    elif way == "update":
+        APIKey.objects.filter(pk=stale.pk).update(expires_at=None, overlap_ends_at=None, end_recorded_at=None)
+    elif way == "bulk_update":
+        APIKey.objects.bulk_update([stale], ["expires_at", "name"])
+    else:
+        APIKey.objects.raw("SELECT * FROM apikeys_apikey")[0].save()
+
+    assert code(issued) == "key_revoked"
+
+
+def test_revoking_a_key_that_was_rotated_meanwhile_stops_the_replacement_too():
+    old = make_key()
+    seen = APIKey.objects.get(pk=old.key.pk)
+    new = keys.rotate(old.key)
+    newer = keys.rotate(new.key)
+
+    stopped = keys.revoke(seen, reason="leaked")
+
+    assert [key.pk for key in stopped] == [old.key.pk, new.key.pk, newer.key.pk]
+    assert [code(issued) for issued in (old, new, newer)] == ["key_revoked"] * 3
+
+
+def test_revoking_a_key_known_to_be_rotated_leaves_its_replacement():
+    old = make_key()
+    new = keys.rotate(old.key)
+
+    keys.revoke(APIKey.objects.get(pk=old.key.pk), reason="leaked")
+
+    assert (code(old), status(new)) == ("key_revoked", 200)
+
+
+def test_a_narrowed_key_loses_a_scope_on_the_next_request():
+    issued = make_key(scopes=["todo:read", "todo:write"])
+
+    keys.narrow(issued.key, scopes=["todo:read"])
+
+    assert ApiKeyClient(issued).get("/apikeys/whoami/").json()["scopes"] == ["todo:read"]
+    event = KeyEvent.objects.get(key=issued.key, kind="narrowed")
+    assert event.details == {"removed": ["todo:write"]}
+
+
+def test_a_key_can_not_be_widened():
+    key = make_key(scopes=["todo:read"]).key
+
+    with pytest.raises(errors.ScopeNotHeldError, match="todo:write"):
+        keys.narrow(key, scopes=["todo:read", "todo:write"])
+
+    key.refresh_from_db()
+    assert key.scopes == ["todo:read"]
+
+
+def test_a_key_can_not_be_narrowed_to_nothing():
+    with pytest.raises(errors.NoScopesError):
+        keys.narrow(make_key().key, scopes=[])
+
+
+def test_narrowing_to_the_same_scopes_leaves_no_event():
+    key = make_key(scopes=["todo:read"]).key
+
+    keys.narrow(key, scopes=["todo:read"])
+
+    assert kinds(key) == ["issued"]
+
+
+def test_nobody_narrows_or_edits_without_the_right():
+    key = make_key().key
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.narrow(key, scopes=["todo:read"], by=UserFactory())
+    with pytest.raises(errors.NotPermittedError):
+        keys.edit(key, name="Mine", note="", by=UserFactory())
+
+
+def test_an_edited_key_has_the_new_name_and_note():
+    key = make_key(name="Export").key
+
+    keys.edit(key, name="Import", note="moved")
+
+    key.refresh_from_db()
+    assert (key.name, key.note) == ("Import", "moved")
+    assert KeyEvent.objects.get(key=key, kind="edited").details["changed"] == ["name", "note"]
+
+
+def test_editing_to_what_it_is_leaves_no_event():
+    key = make_key(name="Export", note="here").key
+
+    keys.edit(key, name="Export", note="here")
+
+    assert kinds(key) == ["issued"]
+
+
+def test_an_edited_name_may_not_be_that_of_another_family():
+    client = ClientFactory()
+    make_key(client=client, name="Export")
+    other = make_key(client=client, name="Import").key
+
+    with pytest.raises(errors.DuplicateNameError):
+        keys.edit(other, name="Export", note="")
+
+
+def test_a_key_may_keep_the_name_that_its_replacement_has_too():
+    key = make_key(name="Export").key
+    new = keys.rotate(key).key
+
+    keys.edit(new, name="Export", note="moved")
+
+    new.refresh_from_db()
+    assert new.note == "moved"
+
+
+def test_what_ran_out_is_recorded_once(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    key = make_key(lifetime=timedelta(days=1)).key
+    assert keys.due_to_expire() == []
+
+    time_machine.move_to(NOW + timedelta(days=1), tick=False)
+
+    assert keys.due_to_expire() == [key]
+    assert [keys.expire(key), keys.expire(key)] == [True, False]
+    assert keys.due_to_expire() == []
+    assert KeyEvent.objects.get(key=key, kind="expired").details == {"ended": "expiry"}
+
+
+def test_the_end_of_an_overlap_is_recorded_too(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    key = make_key().key
+    keys.rotate(key, overlap=timedelta(hours=1))
+
+    time_machine.move_to(NOW + timedelta(hours=1), tick=False)
+
+    assert keys.expire(key)
+    assert KeyEvent.objects.get(key=key, kind="expired").details == {"ended": "overlap"}
+
+
+def test_a_working_key_and_a_revoked_one_do_not_run_out(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    working, revoked = make_key(), make_key(lifetime=timedelta(days=1))
+    keys.revoke(revoked.key, reason="leaked")
+
+    time_machine.move_to(NOW + timedelta(days=1), tick=False)
+
+    assert keys.due_to_expire() == []
+    assert not keys.expire(working.key)
+    assert not keys.expire(revoked.key)
+
+
+def test_an_expired_key_stays_on_record_and_says_that_it_expired(time_machine):
+    time_machine.move_to(NOW, tick=False)
+    issued = make_key(lifetime=timedelta(days=1))
+    time_machine.move_to(NOW + timedelta(days=1), tick=False)
+
+    keys.expire(issued.key)
+
+    assert code(issued) == "key_expired"
+
+
+@pytest.mark.parametrize(
+    ("signal", "change"),
+    [
+        pytest.param(signals.key_rotated, keys.rotate, id="rotated"),
+        pytest.param(signals.key_revoked, lambda key: keys.revoke(key, reason="leaked"), id="revoked"),
+        pytest.param(signals.key_narrowed, lambda key: keys.narrow(key, scopes=["todo:read"]), id="narrowed"),
+        pytest.param(signals.key_edited, lambda key: keys.edit(key, name="Other", note=""), id="edited"),
+    ],
+)
+def test_each_change_sends_its_signal_after_the_commit(signal, change, django_capture_on_commit_callbacks):
+    key, told = make_key().key, []
+
+    def receive(**kwargs):
+        told.append((kwargs["key"].pk, kwargs["event"].key_id))
+
+    signal.connect(receive)
+    with django_capture_on_commit_callbacks(execute=True):
+        change(key)
+        assert told == []
+    signal.disconnect(receive)
+
+    assert told == [(key.pk, key.pk)]
+
+
+def test_a_change_that_is_rolled_back_sends_no_signal(django_capture_on_commit_callbacks):
+    key = make_key().key
+
+    with django_capture_on_commit_callbacks() as callbacks, pytest.raises(errors.ScopeNotHeldError):
+        keys.narrow(key, scopes=["usage:write"])
+
+    assert callbacks == []
