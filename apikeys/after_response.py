@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 from django.db import DatabaseError
 
@@ -48,8 +49,19 @@ def _write(item: pending.Use | pending.Rehash | pending.Refusal) -> None:
             _write_refusal(item)
 
 
+@lru_cache(maxsize=1)
+def _explain_https() -> None:
+    # Once per process: behind a proxy that ends TLS every request looks like this until it is named.
+    logger.warning(
+        "A key was refused over plain HTTP. Behind a proxy that ends TLS, name it in APIKEYS['TRUSTED_PROXIES'] and "
+        "let it send X-Forwarded-Proto, or the header in SECURE_PROXY_SSL_HEADER."
+    )
+
+
 def _write_refusal(refusal: pending.Refusal) -> None:
     logger.info("credential refused", extra={"reason": refusal.code, "key_id": refusal.key_id})
+    if refusal.code == "https_required":
+        _explain_https()
     kind = _ALARMS.get(refusal.code)
     if kind is not None and refusal.key_id:
         hour = f"{refusal.at:%Y%m%d%H}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 from django.utils.translation import gettext as _
 
 from . import events, policy, signals
+from .core import errors
 from .core.networks import normalise_networks
 from .core.scopes import as_names
 from .models import Client, EventKind
@@ -31,23 +34,23 @@ def create(
     Return a new client, whose keys may hold at most *allowed_scopes*. *fields* are those in ``EDITABLE``.
 
     Raises:
-        APIKeysError: For an undeclared scope, one that *by* may not grant, a bad name or a bad network.
+        APIKeysError: For an undeclared scope, one that *by* may not grant, a name that is bad or taken, a bad network.
     """
     policy.require(permitted=by is None or by.has_perm("apikeys.add_client"))
     names = scope_registry().require(as_names(allowed_scopes))
     policy.require_grantable(names, by=by)
     client = Client(name=policy.clean_name(name), allowed_scopes=names)
     _assign(client, fields)
-    with transaction.atomic(using=_database()):
+    with _refuse_taken_name(client, name=client.name), transaction.atomic(using=_database()):
         client.save(using=_database(), force_insert=True)
         _record(EventKind.CLIENT_CREATED, client, by=by, source=source, details={"allowed_scopes": names})
     return client
 
 
 def edit(client: Client, *, by: Any = None, source: str = "python", **fields: Any) -> list[str]:
-    """Set *fields*, some of ``EDITABLE``, and return the names of those that changed."""
+    """Set *fields*, some of ``EDITABLE``, and return the names of those that changed; raises as ``create``."""
     policy.require(permitted=_may_change(by))
-    with transaction.atomic(using=_database()):
+    with _refuse_taken_name(client, name=fields.get("name", client.name)), transaction.atomic(using=_database()):
         locked = _locked(client)
         before = {name: getattr(locked, name) for name in fields}
         _assign(locked, fields)
@@ -103,6 +106,18 @@ def _switch(client: Client, *, is_active: bool, by: Any, source: str) -> None:
     client.is_active = is_active
 
 
+@contextmanager
+def _refuse_taken_name(client: Client, *, name: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        # No look before the leap: the unique column decides, also between two at once.
+        if Client.objects.using(_database()).filter(name=name).exclude(pk=client.pk).exists():
+            message = _("There is already a client “%(name)s”.") % {"name": name}
+            raise errors.ClientNameTakenError(message) from error
+        raise
+
+
 def _assign(client: Client, fields: dict[str, Any]) -> None:
     if unknown := sorted(set(fields) - set(EDITABLE)):
         message = f"A client has no field {', '.join(unknown)} to set."
@@ -116,6 +131,8 @@ def _cleaned(name: str, value: Any) -> Any:
         return policy.clean_name(value)
     if name == "description":
         return policy.clean_text(value, most=_MAX_DESCRIPTION, what=_("The description"), lines=True)
+    if name == "max_key_lifetime" and value is not None and value <= timedelta(0):
+        raise errors.LifetimeRefusedError(_("Keys must live longer than no time at all."), reason="past")
     if name == "allowed_networks" and value is not None:
         return normalise_networks(value)
     return value

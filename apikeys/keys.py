@@ -246,9 +246,14 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
     Undo *key*, a new one whose plaintext nobody has seen, and the rotation that made it.
 
     It is revoked as undelivered and unlinked, and the key that it was to replace works on as before.
+
+    Raises:
+        AlreadyUsedError: If it was used or rotated, so that somebody has it.
     """
     with transaction.atomic(using=_database()):
         locked = _locked(key)
+        if locked.last_used_at is not None or locked.overlap_ends_at is not None:
+            raise errors.AlreadyUsedError(_("This key was used, so somebody has it. Revoke it instead."))
         old = locked.replaces
         _stop(locked, reason=RevocationReason.UNDELIVERED, note="", by=by, source=source)
         if old is None:

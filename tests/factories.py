@@ -1,34 +1,48 @@
-"""Rows for tests. Keys and clients come through their writers, as in production."""
+"""People and clients for tests. Keys come from ``apikeys.testing.make_key``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import factory
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 
 from apikeys import clients
 from apikeys.models import Client
-from apikeys.registry import scope_registry
 
 
 class UserFactory(factory.django.DjangoModelFactory):
+    """Somebody without any right."""
+
     class Meta:
         model = get_user_model()
         skip_postgeneration_save = True
 
-    username = factory.Sequence(lambda number: f"user{number}")
+    username = factory.Sequence(lambda number: f"person-{number}")
+
+
+class PersonFactory(UserFactory):
+    """A member of staff. ``rights`` are codenames of permissions of this app."""
+
+    is_staff = True
+
+    @factory.post_generation
+    def rights(self: Any, create: bool, extracted: Iterable[str] | None, **options: Any) -> None:
+        rights = Permission.objects.filter(content_type__app_label="apikeys", codename__in=extracted or ())
+        self.user_permissions.set(rights)
 
 
 class ClientFactory(factory.Factory):
-    """Made by ``clients.create``; may hold every declared scope unless told otherwise."""
+    """A client that may hold ``todo:read`` and ``todo:write``, made as the app makes them."""
 
     class Meta:
         model = Client
 
     name = factory.Sequence(lambda number: f"App {number}")
-    allowed_scopes = factory.LazyFunction(lambda: list(scope_registry()))
+    allowed_scopes = ("todo:read", "todo:write")
 
     @classmethod
-    def _create(cls, model_class: type[Client], *args: Any, **kwargs: Any) -> Client:
-        return clients.create(**kwargs)
+    def _create(cls, model_class: Any, *args: Any, **fields: Any) -> Client:
+        return clients.create(**fields)

@@ -198,3 +198,17 @@ def test_networks_of_a_client_bind_all_of_its_keys(networks):
     clients.edit(issued.key.client, allowed_networks=networks)
 
     assert whoami(issued).status_code == (200 if networks is None else 403)
+
+
+def test_a_second_client_of_one_name_is_refused():
+    first, second = ClientFactory(), ClientFactory()
+
+    with pytest.raises(errors.ClientNameTakenError, match=first.name):
+        clients.create(name=first.name)
+    with pytest.raises(errors.ClientNameTakenError, match=first.name):
+        clients.edit(second, name=first.name)
+
+
+def test_a_limit_of_no_time_at_all_is_refused():
+    with pytest.raises(errors.LifetimeRefusedError):
+        clients.edit(ClientFactory(), max_key_lifetime=timedelta(0))

@@ -226,6 +226,21 @@ def test_a_key_whose_replacement_was_undone_can_be_rotated_again():
     assert status(again) == 200
 
 
+@pytest.mark.parametrize("trace", ["used", "rotated"])
+def test_a_replacement_that_somebody_has_can_not_be_undone(trace):
+    old = make_key()
+    new = keys.rotate(old.key, overlap=timedelta(0))
+    if trace == "used":
+        assert status(new) == 200
+    else:
+        keys.rotate(new.key)
+
+    with pytest.raises(errors.AlreadyUsedError):
+        keys.withdraw_undelivered(new.key)
+
+    assert (code(old), status(new)) == ("key_rotated", 200)
+
+
 def test_an_undelivered_first_key_is_revoked():
     issued = make_key()
 

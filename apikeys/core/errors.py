@@ -289,6 +289,18 @@ class AlreadyRevokedError(ChangeRefusedError):
         self.at = at
 
 
+class AlreadyUsedError(ChangeRefusedError):
+    """A key that answered a request was delivered, so its issue can't be undone. Revoke it."""
+
+    code = "already_used"
+
+
+class ClientNameTakenError(ChangeRefusedError):
+    """Another client has the name."""
+
+    code = "client_name_taken"
+
+
 class AlreadyIssuedError(ChangeRefusedError):
     """The same form was sent twice. Nothing new was made."""
 
