@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from . import events, keys, pending, signals
+from .core.errors import HashingFailedError
 from .core.memory import BoundedMemory
 from .models import EventKind
 
@@ -35,7 +36,7 @@ def write(**kwargs: object) -> None:
     for item in pending.take():
         try:
             _write(item)
-        except DatabaseError:
+        except (DatabaseError, InterfaceError, HashingFailedError):
             logger.warning("could not write after the response", exc_info=True, extra={"left": type(item).__name__})
 
 

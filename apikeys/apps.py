@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,4 +20,8 @@ class APIKeysConfig(AppConfig):
         from .drf import checks as drf_checks  # noqa: F401, PLC0415
 
         request_started.connect(after_response.forget, dispatch_uid="apikeys.after_response.forget")
+        # Before Django closes the connection on the same signal: receivers run in the order of connecting, and what
+        # opened another connection to write would leave it open.
+        request_finished.disconnect(close_old_connections)
         request_finished.connect(after_response.write, dispatch_uid="apikeys.after_response.write")
+        request_finished.connect(close_old_connections)

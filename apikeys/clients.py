@@ -19,7 +19,6 @@ from .registry import scope_registry
 
 #: What ``edit`` changes; the ceiling and the switch have functions of their own.
 EDITABLE = ("name", "kind", "description", "contact", "owner", "max_key_lifetime", "allowed_networks")
-_MAX_DESCRIPTION = 2000
 
 
 def create(
@@ -130,7 +129,7 @@ def _cleaned(name: str, value: Any) -> Any:
     if name == "name":
         return policy.clean_name(value)
     if name == "description":
-        return policy.clean_text(value, most=_MAX_DESCRIPTION, what=_("The description"), lines=True)
+        return policy.clean_description(value)
     if name == "max_key_lifetime" and value is not None and value <= timedelta(0):
         raise errors.LifetimeRefusedError(_("Keys must live longer than no time at all."), reason="past")
     if name == "allowed_networks" and value is not None:

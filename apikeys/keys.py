@@ -23,7 +23,7 @@ from .conf import settings
 from .core import errors
 from .core.networks import normalise_networks
 from .core.scopes import as_names
-from .issuance import IssuedKey
+from .issuance import IssuedKey as IssuedKey  # noqa: PLC0414  # it is what issue and rotate return
 from .models import APIKey, Client, EventKind, KeyRevocation, RevocationReason, user_name_of
 from .policy import DEFAULT, Choice, Lifetime
 
@@ -325,9 +325,11 @@ def _stop(key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: 
         with transaction.atomic(using=_database()):
             revocation = KeyRevocation.objects.using(_database()).create(key=key, reason=reason, note=note, by=by)
     except IntegrityError as error:
-        at = KeyRevocation.objects.using(_database()).get(key=key).at
-        message = _("Already revoked on %(date)s.") % {"date": policy.long_date(at)}
-        raise errors.AlreadyRevokedError(message, at=at) from error
+        earlier = KeyRevocation.objects.using(_database()).filter(key=key).first()
+        if earlier is None:
+            raise
+        message = _("Already revoked on %(date)s.") % {"date": policy.long_date(earlier.at)}
+        raise errors.AlreadyRevokedError(message, at=earlier.at) from error
     key.revocation = revocation
     events.record(
         EventKind.REVOKED,

@@ -25,6 +25,7 @@ from .registry import declared, scope_registry
 _DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MAX_NAME = 80
 _MAX_NOTE = 200
+_MAX_DESCRIPTION = 2000
 
 
 class Choice(Enum):
@@ -71,6 +72,11 @@ def clean_name(name: str) -> str:
 def clean_note(note: str) -> str:
     """Return *note* as it is stored; raises as ``clean_text``."""
     return clean_text(note, most=_MAX_NOTE, what=_("The note"))
+
+
+def clean_description(description: str) -> str:
+    """Return *description*, of several lines, as it is stored; raises as ``clean_text``."""
+    return clean_text(description, most=_MAX_DESCRIPTION, what=_("The description"), lines=True)
 
 
 def require_scopes(scopes: str | Sequence[str], *, client: Client) -> list[str]:

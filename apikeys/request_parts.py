@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
@@ -12,8 +11,6 @@ from django.http import HttpRequest
 from .conf import settings
 from .core.credentials import RequestParts
 from .core.networks import Address, parse_address, parse_network
-
-logger = logging.getLogger("apikeys.auth")
 
 _FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 _FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
@@ -56,14 +53,13 @@ def _client_address(request: HttpRequest, *, trusted: tuple[str, ...], behind_pr
 
 def _is_secure(request: HttpRequest, *, behind_proxy: bool) -> bool:
     # Not request.is_secure(): its SECURE_PROXY_SSL_HEADER believes whoever sends the header.
-    # The stubs lack the method, which every handler's request has.
-    if request._get_scheme() == "https":  # type: ignore[attr-defined]  # noqa: SLF001
-        return True
-    if not behind_proxy:
-        return False
     name, secure_value = getattr(django_settings, "SECURE_PROXY_SSL_HEADER", None) or (_FORWARDED_PROTO, "https")
-    protocols = [value.strip().lower() for value in request.META.get(name, "").split(",")]
-    return all(value == secure_value.lower() for value in protocols)
+    if behind_proxy and name in request.META:
+        # Also where the proxy itself came over TLS: it knows of a hop in the clear.
+        protocols = [value.strip().lower() for value in request.META[name].split(",")]
+        return all(value == secure_value.lower() for value in protocols)
+    # The stubs lack the method, which every handler's request has.
+    return bool(request._get_scheme() == "https")  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _is_trusted(peer: str, trusted: tuple[str, ...]) -> bool:

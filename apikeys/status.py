@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.utils import formats, timezone
 from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
@@ -93,6 +94,11 @@ def relative(instant: datetime, *, now: datetime) -> str:
     return _("%(span)s ago") % {"span": span} if is_past else _("in %(span)s") % {"span": span}
 
 
+def absolute(instant: datetime) -> str:
+    """Return *instant* with its time zone, in the active one: "20 February 2027, 05:01 CET"."""
+    return formats.date_format(timezone.localtime(instant), "j F Y, H:i T")
+
+
 def span_of(length: timedelta) -> str:
     """Return *length* to the nearest unit: "24 hours", "90 days"."""
     return _span(length.total_seconds())
@@ -113,8 +119,10 @@ def permission_summary(scopes: Sequence[str]) -> str:
     for name in scopes:
         scope = scope_registry().get(name)
         actions.setdefault(name if scope is None else _lowered(str(scope.resource)), []).append(_action(name, scope))
+    # On a line of its own: what stands inside an f-string is not found by makemessages.
+    pair = _("%s and %s")
     return ", ".join(
-        f"{resource}: {_('%s and %s') % tuple(words) if len(words) > 1 else words[0]}" if words[0] else resource
+        f"{resource}: {pair % tuple(words) if len(words) > 1 else words[0]}" if words[0] else resource
         for resource, words in actions.items()
     )
 
@@ -182,19 +190,21 @@ def _span(seconds: float) -> str:
 
 
 def _action(name: str, scope: Scope | None) -> str:
+    if scope is None:
+        return ""
     action = name.rpartition(":")[2]
     if action == "read":
         return _("read")
     if action == "write":
         return _("write")
-    return "" if scope is None else _lowered(str(scope.label))
+    return _lowered(str(scope.label))
 
 
 def _phrase(scope: Scope) -> str:
     label = str(scope.label)
-    if label in {_("Read"), _("Read and write")}:
+    if label in {"Read", "Read and write", _("Read"), _("Read and write")}:
         # Too little by itself: every resource may have such a label.
-        label = f"{label} {_lowered(str(scope.resource))}"
+        label = _("%(label)s %(resource)s") % {"label": label, "resource": _lowered(str(scope.resource))}
     return _lowered(label)
 
 

@@ -94,11 +94,15 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
         _require_https(parts, credential)
         _require_mode_and_tag(credential)
         found = _look_up(credential.key_id)
-        if found is not None:
+        # A right tag means that this very text was issued here, so its holder may know the state, before any slow
+        # hash. A credential without a tag proves itself first: a guess must not learn that a key is revoked.
+        if found is not None and credential.key_text is not None:
             _require_working(found, now=now)
         _require_proof(credential, found)
         if found is None:
             raise errors.UnknownKeyError
+        if credential.key_text is None:
+            _require_working(found, now=now)
         _require_address(found, parts)
     except errors.CredentialError as error:
         _leave_refusal(error, parts, now=now)
@@ -141,7 +145,6 @@ def _look_up(key_id: str) -> _Found | None:
 
 
 def _require_working(found: _Found, *, now: datetime) -> None:
-    # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash.
     genuine: dict[str, Any] = {"key_id": found.key_id, "family": found.family}
     if found.revoked_at is not None:
         raise errors.RevokedKeyError(**genuine, at=found.revoked_at)
@@ -160,22 +163,24 @@ def _require_working(found: _Found, *, now: datetime) -> None:
 
 @sensitive_variables()
 def _require_proof(credential: Credential, found: _Found | None) -> None:
-    if not isinstance(credential.proof, SecretProof):
-        _check(credential.proof, found.verifier if found else "", key_id=credential.key_id)
+    # The secret is no variable of its own anywhere here: error trackers and debug pages show these.
+    proof = credential.proof
+    if not isinstance(proof, SecretProof):
+        if not _check(proof, found.verifier if found else "", key_id=credential.key_id):
+            raise errors.UnknownKeyError
         return
     # An unknown id is checked against a decoy, so that it takes as long as a wrong secret.
     verifier = found.verifier if found else _decoy(settings.hasher)
-    secret = credential.proof.text
-    print_ = remembered.fingerprint(secret, verifier=verifier)
+    print_ = remembered.fingerprint(proof.text, verifier=verifier)
     matches = remembered.recall(print_)
     if matches is None:
         with guard.one_at_a_time(credential.key_id):
             matches = remembered.recall(print_)
             if matches is None:
-                matches = _check(credential.proof, verifier, key_id=credential.key_id)
+                matches = _check(proof, verifier, key_id=credential.key_id)
                 remembered.remember(print_, matches=matches)
                 if matches and found is not None:
-                    _leave_rehash(found, secret)
+                    _leave_rehash(found, proof)
     if not matches:
         raise errors.UnknownKeyError
 
@@ -191,10 +196,10 @@ def _check(proof: Proof, stored: str, *, key_id: str) -> bool:
         return verifier.matches(proof, stored)
 
 
-def _leave_rehash(found: _Found, secret: str) -> None:
+def _leave_rehash(found: _Found, proof: SecretProof) -> None:
     hasher = settings.hasher
     if found.verifier.partition("$")[0] != hasher.algorithm or hasher.needs_rehash(found.verifier):
-        pending.leave(pending.Rehash(key_pk=found.pk, old_verifier=found.verifier, secret=secret))
+        pending.leave(pending.Rehash(key_pk=found.pk, old_verifier=found.verifier, secret=proof.text))
 
 
 @lru_cache(maxsize=4)
@@ -222,7 +227,7 @@ def _principal(found: _Found) -> Principal:
         scopes=_effective_scopes(found),
         user=user,
         acts_for_user=found.acts_for_user,
-        expires_at=found.expires_at,
+        expires_at=min(filter(None, [found.expires_at, found.overlap_ends_at]), default=None),
         is_replaced=found.overlap_ends_at is not None,
     )
 
@@ -232,8 +237,13 @@ def _effective_scopes(found: _Found) -> frozenset[str]:
     return frozenset(
         scope.name
         for scope in declared(found.scopes)
-        if scope.name in ceiling and (owner is None or not scope.permissions or owner.has_perms(scope.permissions))
+        if scope.name in ceiling and (owner is None or _has_rights(owner, scope.permissions))
     )
+
+
+def _has_rights(owner: Any, permissions: tuple[str, ...]) -> bool:
+    # A user model may know nothing of permissions: then nobody has any.
+    return not permissions or (hasattr(owner, "has_perms") and owner.has_perms(permissions))
 
 
 def _owner(values: tuple[Any, ...]) -> Any:
@@ -246,9 +256,13 @@ def _owner(values: tuple[Any, ...]) -> Any:
     return user
 
 
-def _load_whole(user: models.Model, using: str | None = None, fields: Iterable[str] | None = None) -> None:
+def _load_whole(
+    user: models.Model, using: str | None = None, fields: Iterable[str] | None = None, **options: Any
+) -> None:
     del user.__dict__["refresh_from_db"]
-    user.refresh_from_db(using=using, fields=fields and sorted(user.get_deferred_fields()))
+    if fields is not None:
+        fields = sorted({*fields, *user.get_deferred_fields()})
+    user.refresh_from_db(using=using, fields=fields, **options)
 
 
 def _owner_fields() -> list[str]:

@@ -55,3 +55,9 @@ def chromium_path() -> str:
     path = chromium()
     assert path is not None
     return path
+
+
+@pytest.fixture(autouse=True)
+def _no_width_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    # xdist tells its workers how wide its own terminal is, which would win over a test's.
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "apikeys",
+    "example_project.todo",
 ]
 
 MIDDLEWARE = [

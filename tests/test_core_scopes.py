@@ -68,7 +68,7 @@ def test_a_dict_is_the_long_form_of_a_scope():
 def test_a_translation_stands_for_a_sentence_and_stays_lazy():
     scope = scope_from_declaration("usage:read", gettext_lazy("Expired"))
 
-    assert not isinstance(scope.text, str)
+    assert type(scope.text) is not str
     assert str(scope.text) == "Expired"
 
 

@@ -8,6 +8,7 @@ import pytest
 from argon2.low_level import Type, core, ffi
 
 from apikeys.core.credentials import Proof, SecretProof
+from apikeys.core.errors import HashingFailedError
 from apikeys.core.memory import BoundedMemory
 from apikeys.core.principals import ClientUser, Principal
 from apikeys.core.verifiers import Argon2idHasher, find_verifier, preferred_hasher
@@ -120,7 +121,7 @@ def test_no_repr_of_a_proof_shows_the_secret():
 
 
 def test_a_bounded_memory_forgets_what_was_asked_for_longest_ago():
-    memory = BoundedMemory()
+    memory: BoundedMemory[str, int] = BoundedMemory()
     memory.put("a", 1, most=2)
     memory.put("b", 2, most=2)
     memory.get("a")
@@ -132,7 +133,7 @@ def test_a_bounded_memory_forgets_what_was_asked_for_longest_ago():
 
 
 def test_a_cleared_memory_is_empty():
-    memory = BoundedMemory()
+    memory: BoundedMemory[str, int] = BoundedMemory()
     memory.put("a", 1, most=2)
 
     memory.clear()
@@ -194,3 +195,9 @@ def test_client_users_are_told_apart_by_client():
     assert one != other
     assert one.pk == one.id == one.username == one.get_username() == "client:a"
     assert (str(one), repr(one)) == ("Analytics", "<ClientUser client:a>")
+
+
+def test_a_cost_that_the_machine_can_not_pay_is_an_error_of_ours():
+    # Argon2 wants at least 8 KiB for each lane.
+    with pytest.raises(HashingFailedError):
+        Argon2idHasher({"memory_kib": 8, "time": 1, "parallelism": 4}).hash("secret")

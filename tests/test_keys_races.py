@@ -165,5 +165,5 @@ def test_a_key_that_ran_out_is_recorded_by_one_of_two_runs(time_machine):
 
     results = at_once(run, run)
 
-    assert sum(results) == len(made)
+    assert sum(of_type(results, int)) == len(made)
     assert KeyEvent.objects.filter(kind="expired").count() == len(made)

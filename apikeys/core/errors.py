@@ -176,6 +176,12 @@ class NoScopesError(ScopeError):
     code = "scopes_empty"
 
 
+class HashingFailedError(APIKeysError):
+    """A secret could not be hashed, so no key can be stored."""
+
+    code = "hashing_failed"
+
+
 class ChangeRefusedError(APIKeysError):
     """Base of all refusals to change a key or a client. Do not raise directly."""
 

@@ -28,6 +28,7 @@ class Principal:
     user: Any = field(repr=False)
     #: False for a service key, which acts for nobody.
     acts_for_user: bool
+    #: When it stops: its expiry, or the end of its overlap where that comes first.
     expires_at: datetime | None = None
     #: Whether a replacement was issued; the key still works because their overlap runs.
     is_replaced: bool = False

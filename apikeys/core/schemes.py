@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote
 
 from . import keyformat
 from .credentials import Credential, RequestParts, SecretProof
@@ -61,15 +61,14 @@ class KeyScheme(Scheme):
             yield parts.headers["x-api-key"].strip(" \t")
 
     def _refuse_key_in_query(self, query_string: str) -> None:
-        # Two substring tests keep this off the path of every honest request.
-        ours = f"{self.prefix}_"
-        if ours in query_string:
-            text = query_string
-        elif "%" in query_string:
-            text = unquote_to_bytes(query_string).decode("utf-8", errors="replace")
-        else:
+        # Substring tests keep this off the path of every honest request. Both readings count: an encoded key may
+        # stand beside an innocent "peak_hours".
+        readings = [query_string, unquote(query_string)] if "%" in query_string else [query_string]
+        suspects = [text for text in readings if f"{self.prefix}_" in text]
+        if not suspects:
             return
-        found = keyformat.key_pattern(self.prefix).search(text)
+        pattern = keyformat.key_pattern(self.prefix)
+        found = next(filter(None, map(pattern.search, suspects)), None)
         if found is None:
             return
         try:

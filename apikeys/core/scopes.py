@@ -63,11 +63,12 @@ def scope_from_declaration(name: str, declaration: object) -> Scope:
             raise ScopeSyntaxError(message, names=[name])
         text: str = declaration  # type: ignore[assignment]  # a lazy translation stands for a str
         return Scope(name=name, resource=resource, label=text, text=text)
-    if unknown := sorted(set(declaration) - _MEMBERS):
-        message = f"Scope {name!r} has unknown members: {', '.join(map(str, unknown))}."
+    if unknown := sorted(map(str, set(declaration) - _MEMBERS)):
+        message = f"Scope {name!r} has unknown members: {', '.join(unknown)}."
         raise ScopeSyntaxError(message, names=[name])
     permissions = declaration.get("permissions", ())
-    if isinstance(permissions, str) or not all(isinstance(item, str) for item in permissions):
+    is_list = isinstance(permissions, list | tuple | set | frozenset)
+    if not is_list or not all(isinstance(item, str) for item in permissions):
         message = f"Scope {name!r}: permissions must be a list of 'app_label.codename'."
         raise ScopeSyntaxError(message, names=[name])
     text = declaration.get("text") or declaration.get("label") or name

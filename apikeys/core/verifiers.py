@@ -11,9 +11,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import argon2
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError
 
 from .credentials import Proof, SecretProof
+from .errors import HashingFailedError
 
 
 class Verifier:
@@ -41,7 +42,12 @@ class Hasher(Verifier):
 
     @abstractmethod
     def hash(self, secret: str) -> str:
-        """Return the verifier of *secret*, starting with the algorithm and ``$``."""
+        """
+        Return the verifier of *secret*, starting with the algorithm and ``$``.
+
+        Raises:
+            HashingFailedError: If there was not enough memory, or the options can't be used.
+        """
 
     @abstractmethod
     def needs_rehash(self, verifier: str) -> bool:
@@ -67,7 +73,10 @@ class Argon2idHasher(Hasher):
         )
 
     def hash(self, secret: str) -> str:
-        return self._hasher.hash(secret).removeprefix("$")
+        try:
+            return self._hasher.hash(secret).removeprefix("$")
+        except HashingError as error:
+            raise HashingFailedError from error
 
     def matches(self, proof: Proof, verifier: str) -> bool:
         if not isinstance(proof, SecretProof):

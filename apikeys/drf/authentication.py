@@ -38,6 +38,8 @@ class APIKeyAuthentication(BaseAuthentication):
             raise Refused.from_error(error, request=request) from error
         if principal is None:
             return None
+        # The view's get_permissions() may ask who is calling, which must not start all over.
+        request.user, request.auth = principal.user, principal
         if view is None or not declares_scopes(view, method=request.method or ""):
             _refuse_undeclared(request)
         _give_notice(view, principal, now=now)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
+from ..core.scopes import as_names
 from .permissions import HasScopes, Match, named_scopes, opens_to_keys
+
+if TYPE_CHECKING:
+    # Not at run time: views import the classes that REST framework's settings name, which need this module.
+    from rest_framework.views import APIView
 
 Target = TypeVar("Target")
 
 #: Where the demand stays, for checks and schema: the names, or a dict of names by method or action.
 ATTRIBUTE = "required_scopes"
-_HANDLERS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+#: Where ``@api_view`` makes its handlers. Importing it would import views too.
+_API_VIEW_MODULE = "rest_framework.decorators"
 
 
 def requires_scopes(
@@ -31,7 +36,8 @@ def requires_scopes(
     ``@api_view``, on ``APIView`` and viewset classes, on their methods and on single ``@action``s.
 
     Raises:
-        TypeError: If it names nothing, or both forms.
+        TypeError: If it names nothing, or both forms; if the target is no view of REST framework's, or one that
+            another decorator has wrapped, which would be lost.
     """
     if bool(names) == bool(by_method):
         message = "requires_scopes takes names, or names by method: ('todo:read') or (GET='todo:read')."
@@ -55,6 +61,9 @@ class Demand:
     def __init__(self, declared: tuple[str, ...] | Mapping[str, Any], *, match: Match) -> None:
         self.declared = declared
         self.match = match
+        # A misspelt demand fails where it is written, not on the first request.
+        for names in declared.values() if isinstance(declared, Mapping) else [declared]:
+            HasScopes(*as_names(names), match=match)
 
     def check(self, request: Request, view: Any) -> None:
         """
@@ -81,11 +90,10 @@ class _Undeclared(HasScopes):
 def demands_of(callable_: Any) -> Iterator[Demand]:
     """Yield the demands on *callable_*, a view's handler or class, also where ``@api_view`` hides the function."""
     yield from getattr(callable_, "scope_demands", ())
-    if not hasattr(callable_, "scope_demands"):
-        # REST framework makes a handler that holds the decorated function in its closure.
+    # REST framework makes a handler that holds the decorated function in its closure. Other closures may hold anything.
+    if getattr(callable_, "__module__", None) == _API_VIEW_MODULE:
         for cell in getattr(callable_, "__closure__", None) or ():
-            if callable(cell.cell_contents) and hasattr(cell.cell_contents, "scope_demands"):
-                yield from cell.cell_contents.scope_demands
+            yield from getattr(cell.cell_contents, "scope_demands", ())
 
 
 def declares_scopes(view: Any, *, method: str) -> bool:
@@ -100,19 +108,21 @@ def _on_callable(function: Callable[..., Any], demand: Demand) -> Any:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         # A method gets its view first, a function view the request.
-        view, request = (None, args[0]) if isinstance(args[0], Request) else (args[0], args[1])
-        if not isinstance(request, Request):
+        request = next((arg for arg in args[:2] if isinstance(arg, Request)), None)
+        if request is None:
             message = (
                 f"@requires_scopes on {function.__qualname__} needs REST framework's request: put @api_view on it."
             )
             raise TypeError(message)
-        demand.check(request, view)
+        demand.check(request, None if args[0] is request else args[0])
         return function(*args, **kwargs)
 
     return _mark(checked, demand)
 
 
 def _on_class(view_class: Any, demand: Demand) -> Any:
+    from rest_framework.views import APIView  # noqa: PLC0415  # see above
+
     if not issubclass(view_class, APIView):
         message = f"@requires_scopes needs an APIView, and {view_class.__name__} is none."
         raise TypeError(message)
@@ -133,7 +143,17 @@ def _on_view(view: Any, demand: Demand) -> Any:
     initkwargs = dict(view.initkwargs)
     if hasattr(view, "actions"):
         initkwargs["actions"] = view.actions
-    return _on_class(subclass, demand).as_view(**initkwargs)
+    checked = _on_class(subclass, demand).as_view(**initkwargs)
+    if [layer.__code__ for layer in _layers(view)] != [layer.__code__ for layer in _layers(checked)]:
+        message = f"@requires_scopes would take other decorators off {view.cls.__name__}: put it below them."
+        raise TypeError(message)
+    return checked
+
+
+def _layers(view: Any) -> Iterator[Any]:
+    while inspect.isfunction(view):
+        yield view
+        view = getattr(view, "__wrapped__", None)
 
 
 def _mark(target: Any, demand: Demand) -> Any:

@@ -8,26 +8,44 @@ returns False only for a session user, to whom scopes mean nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.exceptions import APIException
-from rest_framework.permissions import BasePermission, BasePermissionMetaclass
+from rest_framework.permissions import BasePermission, BasePermissionMetaclass, OperandHolder, SingleOperandHolder
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from ..core.principals import Principal
 from ..core.scopes import as_names
 from .refusals import Refused, missing_scope
 
+if TYPE_CHECKING:
+    # Not at run time: views import the classes that REST framework's settings name, which may be those below.
+    from rest_framework.views import APIView
+
 Match = Literal["all", "any"]
 
 
-class _Composable(BasePermissionMetaclass):
+class _Composable(BasePermissionMetaclass, OperandHolder, SingleOperandHolder):
     """
     Permission classes whose ``& | ~`` give a permission of ours.
 
-    As a right operand it goes before REST framework's own metaclass, of which it is a subclass.
+    Python asks a right operand first only if its type is a subclass of the left one's, so this one is a subclass of
+    all that REST framework joins. A tree of REST framework's own stops at the first answer: in
+    ``(A & B) | HasScopes("w")`` its ``A & B`` would let in a key without ``w``, or nobody at all.
     """
+
+    # What holders do with these is nothing for a class.
+    def __init__(cls, *args: Any) -> None:
+        type.__init__(cls, *args)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return type.__call__(cls, *args, **kwargs)
+
+    def __eq__(cls, other: object) -> bool:
+        return cls is other
+
+    def __hash__(cls) -> int:
+        return type.__hash__(cls)
 
     def __and__(cls, other: Any) -> Any:
         return _combined(AllOf, cls, other)
@@ -53,17 +71,18 @@ class _Demand(BasePermission, metaclass=_Composable):
 
 
 class _BoundByCall(_Composable):
-    def __call__(cls, *names: str, match: Match = "all") -> type[BasePermission]:
-        # HasScopes("a") stands in permission_classes, whose items REST framework calls: it is a class.
-        if not names:
-            return cast("type[BasePermission]", super().__call__())
+    def __call__(cls, *names: str, match: Match = "all") -> Any:
+        # HasScopes("a") stands in permission_classes, whose items REST framework calls with nothing, for an instance:
+        # it is a class.
+        if not names and match == "all":
+            return super().__call__()
         if match not in {"all", "any"}:
             message = f"match must be 'all' or 'any', not {match!r}."
             raise ValueError(message)
         if not all(isinstance(name, str) for name in names):
             message = f"Scopes are named by text: HasScopes('todo:read'), not {names!r}."
             raise TypeError(message)
-        return cast("type[BasePermission]", _subclass(cls, names=names, match=match))
+        return _subclass(cls, names=names, match=match)
 
 
 class HasScopes(_Demand, metaclass=_BoundByCall):
@@ -158,7 +177,7 @@ class Combined(_Demand):
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
         # An alternative counts for an object only if it also counted for the view.
         answers = [
-            _ask(part, request, view) is True and part.has_object_permission(request, view, obj) is True
+            _ask(part, request, view) is True and bool(part.has_object_permission(request, view, obj))
             for part in self.parts
         ]
         return self.admits(answers, is_key=_principal(request) is not None)
@@ -205,9 +224,11 @@ def opens_to_keys(permission: Any) -> bool:
 
 def operands_of(permission: Any) -> tuple[Any, ...]:
     """Return what *permission* joins: of our trees, of REST framework's holders and of its operators."""
-    operands: tuple[Any, ...] = tuple(getattr(permission, "operands", ()))
+    kind = permission if isinstance(permission, type) else type(permission)
+    if issubclass(kind, Combined):
+        return kind.operands
     found = (getattr(permission, name, None) for name in ("op1_class", "op2_class", "op1", "op2"))
-    return operands or tuple(operand for operand in found if operand is not None)
+    return tuple(operand for operand in found if operand is not None)
 
 
 def named_scopes(declared: Any, *, method: str, action: str | None) -> tuple[str, ...]:
@@ -219,8 +240,9 @@ def named_scopes(declared: Any, *, method: str, action: str | None) -> tuple[str
     """
     if isinstance(declared, Mapping):
         method = "GET" if method == "HEAD" else method
-        declared = declared.get(action) or declared.get(method) or declared.get(method.lower()) or ()
-    return as_names(declared)
+        found = (declared[word] for word in (action, method, method.lower()) if word in declared)
+        declared = next(found, None)
+    return as_names(declared or ())
 
 
 def _principal(request: Request) -> Principal | None:

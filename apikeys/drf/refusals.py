@@ -21,7 +21,7 @@ from rest_framework.request import Request
 
 from ..conf import settings
 from ..core import errors
-from ..core.scopes import Scope
+from ..core.scopes import Scope, is_scope_name
 from ..registry import scope_registry
 
 REALM = "api"
@@ -30,7 +30,7 @@ _INVALID_TOKEN = "invalid_token"  # noqa: S105  # the error code of RFC 6750
 _INSUFFICIENT_SCOPE = "insufficient_scope"
 
 #: Code to status, ``error`` of the challenge (None for no challenge) and sentence.
-_ANSWERS: dict[str, tuple[int, str | None, Promise]] = {
+ANSWERS: dict[str, tuple[int, str | None, Promise]] = {
     "invalid_request": (400, _INVALID_REQUEST, _("Send one key, once.")),
     "key_in_query": (
         400,
@@ -81,7 +81,7 @@ class Refused(APIException):
         **members: Any,
     ) -> None:
         # The parent would turn every member of the body into text.
-        status_code, error, sentence = _ANSWERS[code]
+        status_code, error, sentence = ANSWERS[code]
         self.status_code = status_code
         self.code = code
         self.auth_header = None if error is None else challenge(error, scope=scope)
@@ -97,6 +97,9 @@ class Refused(APIException):
 
     def get_codes(self) -> str:
         return self.code
+
+    def get_full_details(self) -> Any:
+        return {"message": self.detail["detail"], "code": self.code}
 
     @classmethod
     def from_error(cls, error: errors.CredentialError, *, request: Request | None = None) -> Refused:
@@ -133,13 +136,15 @@ def missing_scope(required: Sequence[str], *, granted: Iterable[str], match_any:
     """Return the 403 that names what is missing of *required*."""
     held = set(granted)
     missing = [name for name in required if name not in held]
+    # RFC 6750: the scope necessary; of several ways in, the first.
+    necessary = required[:1] if match_any else required
     label = scope_registry().get(missing[0])
     return Refused(
         "insufficient_scope",
         request=request,
         texts={"label": _label(label, missing[0]), "name": missing[0]},
-        # RFC 6750: the scope necessary; of several ways in, the first.
-        scope=required[0] if match_any else " ".join(required),
+        # A name that is no scope-token, because a view misspells it, could end the quoted string.
+        scope=" ".join(filter(is_scope_name, necessary)),
         required_scopes=list(required),
         granted_scopes=sorted(held),
     )

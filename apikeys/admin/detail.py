@@ -1,0 +1,149 @@
+"""The page of one key: facts, history, and the chain of its rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import policy
+from ..models import APIKey, KeyEvent, user_name_of
+from ..registry import scope_registry
+from ..status import absolute, last_used, relative, status_of
+from . import pages
+from .history import sentence, who
+from .key_list import owner_link
+from .rotating import reissue_url
+
+if TYPE_CHECKING:
+    from .key_admin import APIKeyAdmin
+
+_EVENTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """One permission of the key, which may be declared no more."""
+
+    name: str
+    text: str
+    is_sensitive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One event."""
+
+    at: datetime
+    when: str
+    who: str
+    what: str
+    details: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One key of the rotation chain."""
+
+    key: APIKey
+    url: str
+    label: str
+    detail: str
+    is_this: bool
+
+
+def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpResponse:
+    """Return the page about *key*."""
+    now = timezone.now()
+    status = status_of(key, now=now)
+    chain = list(
+        APIKey.objects.filter(family=key.family)
+        .select_related("client", "owner", "revocation")
+        .order_by("created_at", "pk")
+    )
+    replacement = next((other for other in chain if other.replaces_id == key.pk), None)
+    is_working = key.is_working(now=now)
+    may_rotate = is_working and replacement is None and policy.may_rotate(request.user, key)
+    events = list(KeyEvent.objects.filter(key=key)[: _EVENTS + 1])
+    site = admin.admin_site.name
+    return pages.page(
+        admin,
+        request,
+        "detail.html",
+        title=str(key),
+        key=key,
+        key_status=status,
+        client_url=reverse(f"{site}:apikeys_client_change", args=[key.client_id])
+        if request.user.has_perm("apikeys.view_client") or request.user.has_perm("apikeys.change_client")
+        else "",
+        owner=owner_link(key, user=request.user, site_name=site),
+        issued_by=user_name_of(key.created_by),
+        permissions=_permissions(key.scopes),
+        issued=absolute(key.created_at),
+        expires=key.expires_at and absolute(key.expires_at),
+        expires_when=key.expires_at and relative(key.expires_at, now=now),
+        last_used=last_used(key, now=now),
+        last_used_at=key.last_used_at and absolute(key.last_used_at),
+        is_expired=status.code == "expired",
+        is_rotating=status.code == "rotating",
+        replacement=replacement,
+        replacement_url=replacement and pages.key_url(admin, replacement),
+        stops_when=key.overlap_ends_at and relative(key.overlap_ends_at, now=now),
+        stops_at=key.overlap_ends_at and absolute(key.overlap_ends_at),
+        revoked_at=absolute(key.revocation.at) if key.is_revoked() else "",
+        revoked_by=user_name_of(key.revocation.by) if key.is_revoked() else "",
+        rotate_url=pages.key_url(admin, key, "rotate") if may_rotate else "",
+        revoke_url=pages.key_url(admin, key, "revoke")
+        if policy.may_revoke(request.user) and not key.is_revoked()
+        else "",
+        edit_url=pages.key_url(admin, key, "edit") if policy.may_edit(request.user) else "",
+        narrow_url=pages.key_url(admin, key, "narrow")
+        if policy.may_edit(request.user) and is_working and len(key.scopes) > 1
+        else "",
+        reissue_url=reissue_url(admin, request, key) if not is_working else "",
+        events=[_line(event) for event in events[:_EVENTS]],
+        events_url=_events_url(site, key) if len(events) > _EVENTS and _may_view_events(request) else "",
+        chain=[_link(admin, other, key=key, now=now) for other in chain] if len(chain) > 1 else [],
+    )
+
+
+def _permissions(names: Sequence[str]) -> list[Permission]:
+    registry = scope_registry()
+    return [
+        Permission(name=name, text=str(registry[name].text), is_sensitive=registry[name].sensitive)
+        if name in registry
+        else Permission(name=name, text=_("This permission is declared no more, so it opens nothing."))
+        for name in names
+    ]
+
+
+def _line(event: KeyEvent) -> Line:
+    return Line(
+        at=event.at, when=absolute(event.at), who=who(event), what=event.get_kind_display(), details=sentence(event)
+    )
+
+
+def _link(admin: APIKeyAdmin, other: APIKey, *, key: APIKey, now: datetime) -> Link:
+    status = status_of(other, now=now)
+    return Link(
+        key=other,
+        url=pages.key_url(admin, other),
+        label=f"{status.symbol} {status.label}",
+        detail=status.detail,
+        is_this=other.pk == key.pk,
+    )
+
+
+def _may_view_events(request: HttpRequest) -> bool:
+    return request.user.has_perm("apikeys.view_keyevent")
+
+
+def _events_url(site: str, key: APIKey) -> str:
+    return f"{reverse(f'{site}:apikeys_keyevent_changelist')}?{urlencode({'key__id__exact': key.pk})}"

@@ -1,0 +1,221 @@
+"""Keys in the admin: a list, a page each, and the pages that change one. No form of the admin ever saves a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from .. import keys, policy
+from ..conf import settings
+from ..core import errors, keyformat
+from ..forms.change import EditKeyForm, NarrowKeyForm
+from ..models import APIKey
+from . import detail, issuing, pages, revoking, rotating
+from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, key_id_inside, matching
+
+KeyPage = Callable[["APIKeyAdmin", HttpRequest, APIKey], HttpResponse]
+
+
+class APIKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker alone
+    """Keys. Nothing here deletes one or shows what its proofs are checked against."""
+
+    change_list_template = pages.template_path("list.html")
+    list_display = ("__str__",)
+    list_display_links = None
+    list_filter = (
+        StatusFilter,
+        ("client", admin.RelatedOnlyFieldListFilter),
+        ExpiresFilter,
+        LastUsedFilter,
+        "mode",
+    )
+    list_select_related = ("client", "owner", "revocation", "created_by")
+    list_per_page = 50
+    show_full_result_count = False
+    # Only to switch the search on: ``get_search_results`` says what it matches.
+    search_fields = ("name", "key_id")
+    search_help_text = gettext_lazy("Start of a name or key id, or a whole user name.")
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        rights = ("issue_apikey", "issue_apikey_for_others", "issue_service_apikey")
+        return any(request.user.has_perm(f"apikeys.{right}") for right in rights)
+
+    def has_view_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
+        return request.user.has_perm("apikeys.view_apikey") or policy.may_edit(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
+        return policy.may_edit(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        pages_of_a_key: list[tuple[str, KeyPage]] = [
+            ("rotate", rotating.rotate_page),
+            ("revoke", revoking.revoke_page),
+            ("edit", edit_page),
+            ("narrow", narrow_page),
+        ]
+        suggestions = [
+            ("clients", issuing.suggest_clients),
+            ("people", issuing.suggest_people),
+            ("describe", issuing.describe),
+            ("same_as", issuing.same_as),
+        ]
+        # Before the admin's own: the last of these takes every path for the id of a key.
+        return [
+            *(
+                path(
+                    f"<path:object_id>/{name}/", self._wrapped(self._page_of_a_key(view)), name=f"apikeys_apikey_{name}"
+                )
+                for name, view in pages_of_a_key
+            ),
+            *(
+                path(f"add/{name}/", self._wrapped(self._bound(view)), name=f"apikeys_apikey_{name}")
+                for name, view in suggestions
+            ),
+            *super().get_urls(),
+        ]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return Columns(request, site_name=self.admin_site.name).all()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[APIKey], search_term: str
+    ) -> tuple[QuerySet[APIKey], bool]:
+        text = search_term.strip()
+        return queryset.filter(matching(text) if text else Q()), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        found = key_id_inside(request.GET.get("q", ""))
+        exposed = None
+        if found is not None:
+            # Neither searched nor shown again: not in the field, not in the links of filters and pages.
+            query: Any = request.GET.copy()
+            del query["q"]
+            request.GET = query
+            exposed = self.get_queryset(request).filter(key_id=found).first()
+        context = {
+            "title": _("API keys"),
+            "held_a_key": found is not None,
+            "exposed_url": pages.key_url(self, exposed, "rotate")
+            if exposed is not None and pages.may_rotate(request, exposed)
+            else "",
+            "key_pattern": keyformat.key_pattern(settings.PREFIX).pattern,
+            **(extra_context or {}),
+        }
+        response = super().changelist_view(request, context)
+        pages.protect(response)
+        return response
+
+    @method_decorator(sensitive_post_parameters())
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return issuing.issue_page(self, request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        if not self.has_view_permission(request, key):
+            raise PermissionDenied
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if key is None:
+            return self._missing(request, object_id)
+        return detail.detail_page(self, request, key)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> APIKey | None:
+        try:
+            key: APIKey | None = super().get_object(request, object_id, from_field)
+        except (OverflowError, ValueError):
+            # Longer than the database counts, or a NUL: a malformed id, not a fault.
+            return None
+        return key
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[APIKey]:
+        return super().get_queryset(request).select_related("client", "owner", "revocation", "created_by")
+
+    def _page_of_a_key(self, view: KeyPage) -> Callable[..., HttpResponse]:
+        # A name or a note may hold a pasted key, until it is refused.
+        @sensitive_post_parameters()
+        def find(request: HttpRequest, object_id: str) -> HttpResponse:
+            key = self.get_object(request, object_id)
+            if key is None:
+                return self._missing(request, object_id)
+            return view(self, request, key)
+
+        return find
+
+    def _missing(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        response: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]  # it has no stub
+            request, self.opts, object_id
+        )
+        return response
+
+    def _bound(self, view: Callable[[APIKeyAdmin, HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+        # By POST: what somebody types may be a pasted key, which must not get into an address.
+        @require_POST
+        @sensitive_post_parameters()
+        def call(request: HttpRequest) -> HttpResponse:
+            return view(self, request)
+
+        return call
+
+    def _wrapped(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        return self.admin_site.admin_view(view)
+
+
+def edit_page(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpResponse:
+    """Return the form for another name and note, or the way back."""
+    if not policy.may_edit(request.user):
+        raise PermissionDenied
+    form = EditKeyForm(request.POST if request.method == "POST" else None, key=key)
+    if form.is_valid():
+        try:
+            keys.edit(
+                key, name=form.cleaned_data["name"], note=form.cleaned_data["note"], by=request.user, source="admin"
+            )
+        except errors.ChangeRefusedError as error:
+            form.refuse(error)
+        else:
+            return _changed(model_admin, request, key, _("Changed name or note."))
+    if form.is_bound:
+        form.show_again()
+    title = _("Edit “%(name)s”") % {"name": key.name}
+    return pages.page(model_admin, request, "edit.html", title=title, key=key, form=form)
+
+
+def narrow_page(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpResponse:
+    """Return the form that takes permissions away, or the way back."""
+    if not policy.may_edit(request.user):
+        raise PermissionDenied
+    form = NarrowKeyForm(request.POST if request.method == "POST" else None, key=key)
+    if form.is_valid():
+        try:
+            keys.narrow(key, scopes=form.cleaned_data["scopes"], by=request.user, source="admin")
+        except errors.ScopeError as error:
+            form.add_error("scopes", str(error))
+        else:
+            return _changed(model_admin, request, key, _("Narrowed permissions."))
+    if form.is_bound:
+        form.show_again()
+    title = _("Narrow the permissions of “%(name)s”") % {"name": key.name}
+    return pages.page(model_admin, request, "narrow.html", title=title, key=key, form=form)
+
+
+def _changed(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey, text: str) -> HttpResponse:
+    model_admin.log_change(request, key, text)
+    messages.success(request, _("“%(name)s” was changed.") % {"name": key.name})
+    return HttpResponseRedirect(pages.key_url(model_admin, key))

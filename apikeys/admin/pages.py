@@ -1,0 +1,124 @@
+"""What all pages about keys have in common: addresses, context, protection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from .. import policy
+from ..core import errors
+from ..models import APIKey
+
+if TYPE_CHECKING:
+    from .key_admin import APIKeyAdmin
+
+
+def key_url(admin: APIKeyAdmin, key: APIKey, page: str = "change") -> str:
+    """Return the address of *key*'s *page*: ``change``, ``rotate``, ``revoke``, ``edit`` or ``narrow``."""
+    return reverse(f"{admin.admin_site.name}:apikeys_apikey_{page}", args=[key.pk])
+
+
+def list_url(admin: APIKeyAdmin, page: str = "changelist") -> str:
+    """Return the address of the list, or of another page that is about no key in particular."""
+    return reverse(f"{admin.admin_site.name}:apikeys_apikey_{page}")
+
+
+def page(
+    admin: APIKeyAdmin,
+    request: HttpRequest,
+    template: str,
+    *,
+    title: str,
+    key: APIKey | None = None,
+    status: int = 200,
+    **context: Any,
+) -> TemplateResponse:
+    """Return the page that *template* shows."""
+    request.current_app = admin.admin_site.name
+    response = TemplateResponse(
+        request, template_path(template), page_context(admin, request, title=title, key=key, **context), status=status
+    )
+    protect(response)
+    return response
+
+
+def template_path(template: str) -> str:
+    """Return the path of one of our templates."""
+    return f"admin/apikeys/apikey/{template}"
+
+
+def page_context(
+    admin: APIKeyAdmin, request: HttpRequest, *, title: str, key: APIKey | None = None, **context: Any
+) -> dict[str, Any]:
+    """Return what every page's template needs, and *context*."""
+    return {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": title,
+        "key": key,
+        "list_url": list_url(admin),
+        "key_url": key and key_url(admin, key),
+        "may_view": admin.has_view_permission(request),
+        **context,
+    }
+
+
+def protect(response: HttpResponseBase) -> None:
+    """Keep the page out of caches, frames and other sites' logs."""
+    response["Cache-Control"] = "no-store"
+    # Not "no-referrer": Django's CSRF check of the page's own forms needs one.
+    response["Referrer-Policy"] = "same-origin"
+    response["X-Frame-Options"] = "DENY"
+
+
+def repeated(admin: APIKeyAdmin, request: HttpRequest, form_id: UUID | None) -> TemplateResponse | None:
+    """Return the 409 page if the form with *form_id* made a key already."""
+    try:
+        policy.refuse_repeated_form(form_id)
+    except errors.AlreadyIssuedError as error:
+        return already_made(admin, request, error)
+    return None
+
+
+def already_made(admin: APIKeyAdmin, request: HttpRequest, error: errors.AlreadyIssuedError) -> TemplateResponse:
+    """Return the 409 page for a form that was sent twice."""
+    key = error.key
+    assert isinstance(key, APIKey)  # noqa: S101  # the core's errors can't name a model's type
+    text = _(
+        "“%(name)s” was already issued. You reloaded the page, so nothing new was created, and its secret cannot be "
+        "shown a second time. If you did not copy it, rotate the key."
+    )
+    return conflict(admin, request, key=key, text=text % {"name": key.name}, title=_("Nothing new was created"))
+
+
+def conflict(
+    admin: APIKeyAdmin, request: HttpRequest, *, key: APIKey, text: str, title: str, status: int = 409
+) -> TemplateResponse:
+    """Return the page that says why nothing was done, with the ways on that *key* has."""
+    return page(
+        admin,
+        request,
+        "conflict.html",
+        title=title,
+        key=key,
+        status=status,
+        text=text,
+        rotate_url=key_url(admin, key, "rotate") if may_rotate(request, key) else "",
+    )
+
+
+def may_rotate(request: HttpRequest, key: APIKey) -> bool:
+    """Whether the person may rotate *key*, which may be past that."""
+    return policy.may_rotate(request.user, key)
+
+
+def link(url: str, text: str) -> SafeString:
+    """Return a link."""
+    return format_html('<a href="{}">{}</a>', url, text)

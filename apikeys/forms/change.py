@@ -1,0 +1,164 @@
+"""The forms that change a key: rotate, revoke, rename, narrow."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from .. import policy
+from ..conf import settings
+from ..core import errors
+from ..models import APIKey, RevocationReason
+from ..registry import scope_registry
+from ..status import absolute, span_of
+from .expiry import ExpiryForm
+from .page_form import PageForm, Radios, without_keys
+from .words import PolicyCharField
+
+#: A key that was used this recently is revoked only by typing its name.
+RECENTLY = timedelta(hours=24)
+_OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
+_CHOSEN_REASONS = [reason for reason in RevocationReason if reason != RevocationReason.UNDELIVERED]
+
+
+class RotateKeyForm(ExpiryForm):
+    """How long the old key works on, and how long the new one lives."""
+
+    overlap = forms.ChoiceField(widget=Radios)
+    form_id = forms.UUIDField(widget=forms.HiddenInput)
+
+    field_order = ["overlap", "expires", "custom_date", "form_id"]
+    offers_same = True
+
+    def __init__(self, data: Any = None, *, key: APIKey, now: datetime) -> None:
+        super().__init__(data, initial={"form_id": uuid.uuid4()})
+        self.same_expires_at = policy.same_expiry(key, client=key.client, now=now)
+        self.set_up_expiry(now=now)
+        self.fields["expires"].label = _("The new key expires")
+        overlap = self.fields["overlap"]
+        overlap.label = _("Keep the old key working for")
+        overlap.error_messages["required"] = _("Choose how long the old key keeps working.")
+        default = policy.require_overlap(policy.DEFAULT)
+        lengths = sorted(length for length in {*_OVERLAPS, default} if length <= settings.MAX_OVERLAP)
+        overlap.choices = [(_seconds(length), _overlap_label(length, key=key, now=now)) for length in lengths]  # type: ignore[attr-defined]
+        overlap.initial = _seconds(default)
+
+    def chosen_overlap(self) -> timedelta:
+        """Return how long the old key is to work on."""
+        return timedelta(seconds=int(self.cleaned_data["overlap"]))
+
+    def refuse(self, error: errors.APIKeysError) -> None:
+        """Show *error* beside the field that it belongs to."""
+        field = {errors.LifetimeRefusedError: self.expiry_field, errors.OverlapRefusedError: "overlap"}
+        self.add_error(field.get(type(error)), str(error))
+
+
+class RevokeKeyForm(PageForm):
+    """Why, and where the key is in use its name."""
+
+    reason = forms.ChoiceField(widget=Radios)
+    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=200)
+    confirmation = forms.CharField(required=False, strip=True)
+    #: The replacement that the person was told of.
+    seen_replacement = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, key: APIKey, now: datetime) -> None:
+        self.key = key
+        self.replacement = APIKey.objects.filter(replaces=key).first()
+        super().__init__(data, initial={"seen_replacement": self._replacement_id()})
+        reason = self.fields["reason"]
+        reason.label = _("Reason")
+        reason.choices = [(choice.value, choice.label) for choice in _CHOSEN_REASONS]  # type: ignore[attr-defined]
+        reason.error_messages["required"] = _("Choose a reason.")
+        self.fields["note"].label = _("Note")
+        self.fields["note"].help_text = _("Required for “Other”. Never paste the key here.")
+        self.needs_confirmation = key.last_used_at is not None and key.last_used_at > now - RECENTLY
+        if self.needs_confirmation:
+            self.fields["confirmation"].label = _("Type the key's name to confirm")
+            self.fields["confirmation"].help_text = key.name
+            self.fields["confirmation"].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+        else:
+            del self.fields["confirmation"]
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"]
+        if typed != self.key.name:
+            raise forms.ValidationError(_("This does not match. Type “%(name)s”.") % {"name": self.key.name})
+        return typed
+
+    def clean_note(self) -> str:
+        note: str = self.cleaned_data["note"]
+        if not note and self.cleaned_data.get("reason") == RevocationReason.OTHER:
+            raise forms.ValidationError(_("Say in a few words why."))
+        return note
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.cleaned_data.get("seen_replacement", "") != self._replacement_id() and self.replacement is not None:
+            message = _(
+                "This key was rotated after you opened this page. Its replacement %(key)s goes on working unless you "
+                "revoke it too. Nothing was revoked; send this page again to revoke the old key alone."
+            )
+            self.add_error(None, message % {"key": self.replacement.masked})
+            shown_again = without_keys(self.data)
+            shown_again["seen_replacement"] = self._replacement_id()
+            self.data = shown_again
+        return cleaned
+
+    def _replacement_id(self) -> str:
+        return "" if self.replacement is None else self.replacement.key_id
+
+
+class EditKeyForm(PageForm):
+    """Another name and note."""
+
+    name = PolicyCharField(cleaned_by=policy.clean_name, most=80)
+    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=200)
+
+    def __init__(self, data: Any = None, *, key: APIKey) -> None:
+        super().__init__(data, initial={"name": key.name, "note": key.note})
+        self.fields["name"].label = _("Name")
+        self.fields["name"].error_messages["required"] = _("Give the key a name.")
+        self.fields["note"].label = _("Note")
+        self.fields["note"].help_text = _("Where is it stored? Never paste the key here.")
+
+    def refuse(self, error: errors.APIKeysError) -> None:
+        """Show *error* beside the name, the only field that a row can be in the way of."""
+        self.add_error("name", str(error))
+
+
+class NarrowKeyForm(PageForm):
+    """Which of its permissions a key keeps."""
+
+    scopes = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, data: Any = None, *, key: APIKey) -> None:
+        super().__init__(data, initial={"scopes": key.scopes})
+        scopes = self.fields["scopes"]
+        scopes.label = _("Permissions to keep")
+        scopes.help_text = _("To add permissions, issue a new key.")
+        scopes.choices = [(name, _scope_label(name)) for name in key.scopes]  # type: ignore[attr-defined]
+        scopes.error_messages |= {
+            "required": _("Choose at least one permission. A key with none can do nothing."),
+            "invalid_choice": _("This key does not hold “%(value)s”. To add permissions, issue a new key."),
+        }
+
+
+def _scope_label(name: str) -> str:
+    scope = scope_registry().get(name)
+    return name if scope is None else f"{scope.text} ({name})"
+
+
+def _seconds(length: timedelta) -> str:
+    return str(int(length.total_seconds()))
+
+
+def _overlap_label(length: timedelta, *, key: APIKey, now: datetime) -> str:
+    stops_at = now + length if key.expires_at is None else min(now + length, key.expires_at)
+    if not length:
+        return _("Stop now")
+    return _("%(length)s (until %(instant)s)") % {"length": span_of(length), "instant": absolute(stops_at)}

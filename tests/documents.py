@@ -1,0 +1,26 @@
+"""The project's documents, and the code in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the code blocks of *page* in *language*, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    """Return what the console blocks of *page* tell to type."""
+    lines = "\n".join(blocks(page, "console")).splitlines()
+    return [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+def first_cells(page: Path) -> list[str]:
+    """Return the text of the first cell of each row of all tables in *page*."""
+    rows = re.findall(r"^\| *(.*?) *\|", page.read_text(), flags=re.MULTILINE)
+    return [row for row in rows if not set(row) <= set("-: ")]

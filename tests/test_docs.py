@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.dispatch import Signal
+from rest_framework.test import APIRequestFactory
+
+from apikeys import __version__, checks, clients, conf, keys, signals, testing
+from apikeys.drf import checks as drf_checks
+from apikeys.drf import refusals
+from apikeys.testing import ApiKeyClient, make_key
+from tests.documents import PAGES, ROOT, blocks, commands
+
+DOCS = ROOT / "docs"
+SETTINGS = DOCS / "reference" / "settings.md"
+ERRORS = DOCS / "reference" / "errors.md"
+CHECKS = DOCS / "reference" / "checks.md"
+COMMANDS = DOCS / "reference" / "commands.md"
+PYTHON = DOCS / "reference" / "python.md"
+
+
+def test_every_setting_is_documented_with_its_default():
+    rows = re.findall(r"^\| `([A-Z_0-9]+)` \| `(.*?)` \|", SETTINGS.read_text(), flags=re.MULTILINE)
+
+    documented = {name: eval(default, {"timedelta": timedelta}) for name, default in rows}  # noqa: S307  # our own page
+    assert documented == conf.DEFAULTS
+
+
+def test_every_error_code_is_documented_with_its_status_and_an_anchor():
+    rows = re.findall(r'^\| (\d+) \| <a id="(\w+)"></a>`(\w+)` \|', ERRORS.read_text(), flags=re.MULTILINE)
+
+    assert all(anchor == code for _, anchor, code in rows)
+    assert {code: int(status) for status, _, code in rows} == {
+        code: answer[0] for code, answer in refusals.ANSWERS.items()
+    }
+
+
+def test_every_check_is_documented_under_a_heading_of_its_own():
+    sources = "".join(Path(str(module.__file__)).read_text() for module in (checks, drf_checks))
+    ids = set(re.findall(r"apikeys\.[EW]\d{3}", sources))
+
+    assert ids == set(re.findall(r"^## (apikeys\.[EW]\d{3})$", CHECKS.read_text(), flags=re.MULTILINE))
+
+
+def test_every_command_is_documented_under_a_heading_of_its_own():
+    found = {file.stem for file in (ROOT / "apikeys/management/commands").glob("[a-z]*.py")}
+
+    assert found == set(re.findall(r"^## (\w+)$", COMMANDS.read_text(), flags=re.MULTILINE))
+
+
+def test_every_signal_and_writer_is_documented():
+    text = PYTHON.read_text()
+
+    declared = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+    assert {name for name in declared if f"`{name}`" not in text} == set()
+    writers = {f"{module.__name__.split('.')[-1]}.{name}" for module in (keys, clients) for name in _functions(module)}
+    internal = {"keys.record_use", "keys.rehash"}
+    assert {name for name in writers - internal if f"`{name}(" not in text} == set()
+
+
+def test_every_public_name_for_tests_is_documented():
+    text = (DOCS / "how-to" / "test-your-api.md").read_text()
+
+    assert {name for name in dir(testing) if name not in text} == set()
+
+
+def test_the_architecture_page_names_every_module():
+    text = (DOCS / "explanation" / "architecture.md").read_text()
+    modules = {file.stem for file in (ROOT / "apikeys").iterdir() if not file.name.startswith(("_", "."))}
+
+    assert {name for name in modules - {"py", "static", "templates", "locale"} if name not in text} == set()
+
+
+def _functions(module):
+    tree = ast.parse(Path(module.__file__).read_text())
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_pages_and_headings_that_exist(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in _anchors(linked.read_text()), target
+
+
+def _anchors(text):
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_in_the_documents_compiles(page):
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_documents_parse(page):
+    known = {file.stem for file in (ROOT / "apikeys/management/commands").glob("[a-z]*.py")}
+    for command in commands(page):
+        words = command.split()
+        if words[:2] == ["python", "manage.py"] and words[2] in known:
+            options = {word for word in words[3:] if word.startswith("--")}
+            shown = subprocess.run(  # noqa: S603  # our own command
+                [sys.executable, "-m", "django", words[2], "--help", "--settings=tests.settings"],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+            )
+            assert {option for option in options if option not in shown.stdout} == set()
+
+
+@pytest.fixture
+def protected_views(settings):
+    """The views of the how-to, made by its own code."""
+    page = DOCS / "how-to" / "protect-a-view.md"
+    views: dict[str, Any] = {}
+    for block in blocks(page, "python"):
+        if not block.startswith(("Todo.objects", "APIKEYS")):
+            exec(block, views)  # noqa: S102  # the documents' own code
+    return views
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("view", "method", "scopes", "status"),
+    [
+        pytest.param("Report", "get", ["todo:read", "usage:read"], 200, id="both scopes"),
+        pytest.param("Report", "get", ["todo:read"], 403, id="one of both"),
+        pytest.param("Todos", "get", ["todo:read"], 200, id="by method, read"),
+        pytest.param("Todos", "post", ["todo:read"], 403, id="by method, write refused"),
+        pytest.param("Todos", "post", ["todo:write"], 201, id="by method, write"),
+        pytest.param("todos", "get", ["todo:read"], 200, id="function, read"),
+        pytest.param("todos", "post", ["todo:read"], 403, id="function, write refused"),
+        pytest.param("Mine", "get", ["todo:read"], 200, id="people and keys"),
+        pytest.param("Mine", "get", ["usage:read"], 403, id="people and keys, refused"),
+        pytest.param("Ping", "get", ["usage:read"], 200, id="any key"),
+    ],
+)
+def test_the_views_of_the_how_to_do_what_it_says(protected_views, view, method, scopes, status):
+    served = protected_views[view]
+    call = served.as_view() if hasattr(served, "as_view") else served
+    issued = make_key(scopes=scopes)
+    request = getattr(APIRequestFactory(), method)(
+        "/", secure=True, headers={"Authorization": f"Bearer {issued.plaintext}"}
+    )
+
+    assert call(request).status_code == status
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("actions", "method", "scopes", "status"),
+    [
+        pytest.param({"get": "list"}, "get", ["todo:read"], 200, id="list"),
+        pytest.param({"post": "purge"}, "post", ["todo:read"], 403, id="purge without its scope"),
+        pytest.param({"post": "purge"}, "post", ["todo:read", "todo:write"], 204, id="purge"),
+    ],
+)
+def test_the_viewset_of_the_how_to_does_what_it_says(protected_views, actions, method, scopes, status):
+    view = protected_views["TodoViewSet"].as_view(actions)
+    issued = make_key(scopes=scopes)
+    request = getattr(APIRequestFactory(), method)(
+        "/", secure=True, headers={"Authorization": f"Bearer {issued.plaintext}"}
+    )
+
+    assert view(request).status_code == status
+
+
+@pytest.mark.django_db
+def test_the_python_of_the_reference_runs():
+    for block in blocks(PYTHON, "python")[:2]:
+        exec(block, names := {**globals()})  # noqa: S102  # the documents' own code
+        globals().update(names)
+
+    assert ApiKeyClient(names["replacement"]).get("/apikeys/whoami/").status_code == 200
+    assert ApiKeyClient(names["issued"]).get("/apikeys/whoami/").json()["code"] == "key_revoked"
+
+
+@pytest.mark.django_db
+def test_the_tests_of_the_how_to_pass(api_key_client, make_api_key):
+    names: dict[str, Any] = {}
+    for block in blocks(DOCS / "how-to" / "test-your-api.md", "python"):
+        exec(block, names)  # noqa: S102  # the documents' own code
+
+    names["test_a_reader_sees_who_it_is"](None)
+    names["test_writing_needs_its_scope"](api_key_client)
+    names["test_two_keys_are_two"](make_api_key)
+
+
+def test_each_guarantee_of_the_readme_names_tests_that_exist():
+    rows = re.findall(
+        r"^\| ([^|]+) \| ((?:`tests/[^`]+`(?:, )?)+) \|$", (ROOT / "README.md").read_text(), flags=re.MULTILINE
+    )
+
+    assert len(rows) >= 10
+    for guarantee, named in rows:
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", named):
+            assert f"def {test}(" in (ROOT / file).read_text(), f"{guarantee}: {file}::{test}"
+
+
+def test_the_changelog_and_the_package_agree_on_the_version():
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160

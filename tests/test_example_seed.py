@@ -1,0 +1,127 @@
+"""The data of the demonstration."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db.models import F
+from django.utils import timezone
+
+from apikeys.models import APIKey, Client, KeyEvent
+from apikeys.status import CODES, status_of
+from apikeys.testing import ApiKeyClient
+from example_project.todo import seed
+from example_project.todo.models import Todo
+from tests import example_data
+from tests.example_data import ask_for_key, counts, key_on, person
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("example_project.urls")]
+
+
+@pytest.fixture(autouse=True)
+def debug(settings: Any) -> None:
+    settings.DEBUG = True
+
+
+@pytest.fixture
+def seeded(db: None) -> None:
+    example_data.fill()
+
+
+def test_the_seed_is_as_large_as_the_story_says(seeded):
+    todos = Counter(Todo.objects.values_list("owner__username", flat=True))
+
+    assert todos == {"richard": 12, "dinesh": 9}
+    assert (Client.objects.count(), APIKey.objects.count()) == (4, 14)
+    assert 55 <= KeyEvent.objects.count() <= 65
+
+
+@pytest.mark.parametrize("days_later", [0, 40])
+def test_seeding_twice_gives_the_same_counts(seeded, days_later):
+    before = counts()
+
+    with time_machine.travel(timezone.now() + timedelta(days=days_later), tick=False):
+        call_command("seed_demo")
+
+    assert counts() == before
+
+
+@pytest.mark.parametrize("days_later", [0, 40])
+def test_every_status_is_seeded_also_when_seeded_again_later(seeded, days_later):
+    now = timezone.now() + timedelta(days=days_later)
+
+    with time_machine.travel(now, tick=False):
+        seed.seed()
+        statuses = {status_of(key, now=now).code for key in APIKey.objects.all()}
+
+    assert statuses == set(CODES)
+
+
+def test_todos_are_due_in_the_past_today_and_next_week(seeded):
+    today = timezone.localdate()
+
+    for name in ("richard", "dinesh"):
+        todos = Todo.objects.owned_by(person(name))
+        assert todos.filter(due_on__lt=today).exists()
+        assert todos.filter(due_on=today).exists()
+        assert todos.filter(due_on=today + timedelta(days=7)).exists()
+
+
+def test_one_rotated_key_is_still_in_use_beside_its_replacement(seeded):
+    now = timezone.now()
+
+    old = APIKey.objects.get(overlap_ends_at__gt=now)
+
+    assert old.last_used_at is not None
+    assert old.last_used_at > old.replacement.created_at
+    assert old.is_working(now=now)
+    assert old.replacement.is_working(now=now)
+
+
+def test_no_event_is_older_than_its_key_or_in_the_future(seeded):
+    now = timezone.now()
+
+    events = KeyEvent.objects.exclude(key=None)
+    assert not events.filter(at__lt=F("key__created_at") - timedelta(seconds=1)).exists()
+    assert not events.filter(at__gt=now).exists()
+
+
+def test_the_seed_can_start_over(seeded):
+    before = counts()
+    Todo.objects.create(owner=person("richard"), title="Mine")
+
+    call_command("seed_demo", "--start-over")
+
+    assert counts() == before
+
+
+def test_the_seed_is_refused_without_debug(settings):
+    settings.DEBUG = False
+
+    with pytest.raises(CommandError, match="DEBUG"):
+        call_command("seed_demo")
+
+    assert not get_user_model().objects.exists()
+
+
+def test_the_seed_prints_who_can_sign_in(capsys, client):
+    call_command("seed_demo")
+
+    for name, password in re.findall(r"(\w+) / (\S+)", capsys.readouterr().out):
+        assert client.login(username=name, password=password)
+
+
+def test_seeding_again_keeps_what_visitors_made(seeded, client):
+    plaintext = key_on(ask_for_key(client))
+
+    seed.seed()
+
+    assert ApiKeyClient(plaintext).get("/api/todos/").status_code == 200
