@@ -57,11 +57,6 @@ def hashing(key_id: str) -> Iterator[None]:
             _turns.notify()
 
 
-def reset() -> None:
-    """Forget what was spent, as a new process would have."""
-    _spent.clear()
-
-
 def _spend(key_id: str) -> None:
     now = int(time.monotonic())
     minute = now // _MINUTE_SECONDS

@@ -24,11 +24,8 @@ from .core import errors
 from .core.networks import normalise_networks
 from .core.scopes import as_names
 from .issuance import IssuedKey as IssuedKey  # noqa: PLC0414  # it is what issue and rotate return
-from .models import APIKey, Client, EventKind, KeyRevocation, RevocationReason, user_name_of
+from .models import LAST_USED_ACCURACY, APIKey, Client, EventKind, KeyRevocation, RevocationReason, user_name_of
 from .policy import DEFAULT, Choice, Lifetime
-
-#: ``last_used_at`` is at most this much behind.
-LAST_USED_ACCURACY = timedelta(minutes=1)
 
 
 @sensitive_variables("secret", "issued")
@@ -127,7 +124,7 @@ def rotate(
             if lifetime is DEFAULT
             else policy.expiry(lifetime, client=old.client, now=now)
         )
-        stops_at = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
+        stops_at = policy.overlap_end(old, overlap=overlap, now=now)
         replacement = APIKey(
             mode=settings.MODE,
             client=old.client,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings as django_settings
@@ -15,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from .conf import settings
 from .core import keyformat
 from .fields import WordListField
+
+#: ``last_used_at`` is at most this much behind.
+LAST_USED_ACCURACY = timedelta(minutes=1)
 
 
 def new_client_id() -> str:
@@ -185,7 +188,7 @@ class APIKey(models.Model):
             models.Index(fields=["end_recorded_at", "overlap_ends_at"], name="apikeys_key_rotating"),
         ]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(mode__in=["live", "test"]), name="apikeys_key_mode_is_known"),
+            models.CheckConstraint(condition=Q(mode__in=list(keyformat.MODES)), name="apikeys_key_mode_is_known"),
             models.CheckConstraint(
                 condition=Q(acts_for_user=True) | Q(owner__isnull=True), name="apikeys_service_key_has_no_owner"
             ),

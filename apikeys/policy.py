@@ -23,9 +23,10 @@ from .registry import declared, scope_registry
 
 #: They turn the reading direction of what follows, so that a name can pass for another.
 _DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MAX_NAME = 80
-_MAX_NOTE = 200
-_MAX_DESCRIPTION = 2000
+#: In characters; the columns of names and notes are as wide.
+MAX_NAME = 80
+MAX_NOTE = 200
+MAX_DESCRIPTION = 2000
 
 
 class Choice(Enum):
@@ -49,7 +50,7 @@ def clean_text(text: str, *, most: int, what: str, lines: bool = False) -> str:
     if len(text) > most:
         message = _("%(what)s may have at most %(most)d characters.")
         raise errors.NameRefusedError(message % {"what": what, "most": most})
-    if any(_is_unprintable(letter) for letter in text if not (lines and letter in "\r\n")):
+    if any(is_unprintable(letter) for letter in text if not (lines and letter in "\r\n")):
         raise errors.NameRefusedError(_("%(what)s must not contain control characters.") % {"what": what})
     if keyformat.key_pattern(settings.PREFIX).search(text):
         raise errors.NameRefusedError(_("%(what)s must not contain a key. Never paste it here.") % {"what": what})
@@ -63,7 +64,7 @@ def clean_name(name: str) -> str:
     Raises:
         NameRefusedError: If it is empty, or for the reasons of ``clean_text``.
     """
-    cleaned = clean_text(name, most=_MAX_NAME, what=_("The name"))
+    cleaned = clean_text(name, most=MAX_NAME, what=_("The name"))
     if not cleaned:
         raise errors.NameRefusedError(_("Give the key a name."))
     return cleaned
@@ -71,12 +72,12 @@ def clean_name(name: str) -> str:
 
 def clean_note(note: str) -> str:
     """Return *note* as it is stored; raises as ``clean_text``."""
-    return clean_text(note, most=_MAX_NOTE, what=_("The note"))
+    return clean_text(note, most=MAX_NOTE, what=_("The note"))
 
 
 def clean_description(description: str) -> str:
     """Return *description*, of several lines, as it is stored; raises as ``clean_text``."""
-    return clean_text(description, most=_MAX_DESCRIPTION, what=_("The description"), lines=True)
+    return clean_text(description, most=MAX_DESCRIPTION, what=_("The description"), lines=True)
 
 
 def require_scopes(scopes: str | Sequence[str], *, client: Client) -> list[str]:
@@ -161,6 +162,11 @@ def require_overlap(overlap: timedelta | Literal[Choice.DEFAULT]) -> timedelta:
     return overlap
 
 
+def overlap_end(key: APIKey, *, overlap: timedelta, now: datetime) -> datetime:
+    """Return when *key* stops that is rotated *now*: after *overlap*, but never later than it would have."""
+    return now + overlap if key.expires_at is None else min(key.expires_at, now + overlap)
+
+
 def require_owner(owner: Any) -> None:
     """
     Pass where a key may act for *owner*, or for nobody.
@@ -227,7 +233,7 @@ def not_grantable(names: Sequence[str], *, by: Any) -> list[str]:
     """Return those of *names* that *by* may not give to a key."""
     if by is None or (by.is_superuser and by.is_active):
         return []
-    return [scope.name for scope in declared(list(names)) if scope.is_reserved or not by.has_perms(scope.permissions)]
+    return [scope.name for scope in declared(names) if scope.is_reserved or not by.has_perms(scope.permissions)]
 
 
 def require_grantable(names: Sequence[str], *, by: Any) -> None:
@@ -310,6 +316,11 @@ def refuse_too_many_keys(owner: Any, *, now: datetime) -> None:
         raise errors.TooManyKeysError(message % {"person": user_name_of(owner), "limit": limit}, limit=limit)
 
 
+def is_unprintable(letter: str) -> bool:
+    """Whether *letter* ends a line, moves a cursor or turns the direction of what follows."""
+    return letter in _DIRECTION_CONTROLS or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}
+
+
 def long_date(instant: datetime) -> str:
     """Return *instant* as people write a date, in the active time zone and language."""
     return formats.date_format(timezone.localtime(instant), "j F Y")
@@ -317,7 +328,3 @@ def long_date(instant: datetime) -> str:
 
 def _keys() -> APIKeyQuerySet:
     return APIKey.objects.using(router.db_for_write(APIKey))
-
-
-def _is_unprintable(letter: str) -> bool:
-    return letter in _DIRECTION_CONTROLS or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}

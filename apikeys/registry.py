@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -46,7 +46,7 @@ def declared_scopes() -> Iterator[tuple[str, str, Any]]:
             yield path, name, declaration
 
 
-def declared(names: list[str]) -> list[Scope]:
+def declared(names: Iterable[str]) -> list[Scope]:
     """Return those of *names* that are still declared, as scopes."""
     registry = scope_registry()
     return [registry[name] for name in names if name in registry]

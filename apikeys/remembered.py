@@ -25,14 +25,14 @@ def fingerprint(secret: str, *, verifier: str) -> bytes:
     return hmac.digest(_process_key, message, "sha256")
 
 
-def recall(print_: bytes) -> bool | None:
+def recall(pair: bytes) -> bool | None:
     """Return whether the pair was found to match; None where it was not checked, or is forgotten."""
-    return _proofs.get(print_)
+    return _proofs.get(pair)
 
 
-def remember(print_: bytes, *, matches: bool) -> None:
+def remember(pair: bytes, *, matches: bool) -> None:
     """Remember what Argon2 said of the pair."""
-    _proofs.put(print_, matches, most=settings.REMEMBERED_PROOFS)
+    _proofs.put(pair, matches, most=settings.REMEMBERED_PROOFS)
 
 
 def forget_all() -> None:

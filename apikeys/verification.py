@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,12 +24,9 @@ from .core.credentials import Credential, Proof, RequestParts, SecretProof
 from .core.networks import allows
 from .core.principals import ClientUser, Principal
 from .core.verifiers import Hasher, find_verifier
-from .models import APIKey
+from .models import LAST_USED_ACCURACY, APIKey
 from .policy import service_keys_available
 from .registry import declared
-
-_LAST_USED_ACCURACY = timedelta(minutes=1)
-
 
 #: ORM path to the field of ``_Found``, in the order of the SELECT.
 _COLUMNS = {
@@ -107,7 +104,7 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
     except errors.CredentialError as error:
         _leave_refusal(error, parts, now=now)
         raise
-    if found.last_used_at is None or now - found.last_used_at >= _LAST_USED_ACCURACY:
+    if found.last_used_at is None or now - found.last_used_at >= LAST_USED_ACCURACY:
         pending.leave(pending.Use(key_pk=found.pk, at=now))
     return _principal(found)
 
@@ -135,13 +132,15 @@ def _require_mode_and_tag(credential: Credential) -> None:
 
 
 def _look_up(key_id: str) -> _Found | None:
+    owner_fields = _owner_fields()
+    owner_columns = [f"owner__{name}" for name in owner_fields]
     rows = APIKey.objects.using(router.db_for_write(APIKey)).filter(key_id=key_id)
-    row = next(iter(rows.order_by().values_list(*_COLUMNS, *_owner_columns())[:1]), None)
+    row = next(iter(rows.order_by().values_list(*_COLUMNS, *owner_columns)[:1]), None)
     # Compared once more here: a collation that folds case finds keys that differ only in it.
     if row is None or row[1] != key_id:
         return None
     values = dict(zip(_COLUMNS.values(), row, strict=False))
-    return _Found(**values, owner=_owner(row[len(_COLUMNS) :]))
+    return _Found(**values, owner=_owner(owner_fields, row[len(_COLUMNS) :]))
 
 
 def _require_working(found: _Found, *, now: datetime) -> None:
@@ -171,14 +170,14 @@ def _require_proof(credential: Credential, found: _Found | None) -> None:
         return
     # An unknown id is checked against a decoy, so that it takes as long as a wrong secret.
     verifier = found.verifier if found else _decoy(settings.hasher)
-    print_ = remembered.fingerprint(proof.text, verifier=verifier)
-    matches = remembered.recall(print_)
+    pair = remembered.fingerprint(proof.text, verifier=verifier)
+    matches = remembered.recall(pair)
     if matches is None:
         with guard.one_at_a_time(credential.key_id):
-            matches = remembered.recall(print_)
+            matches = remembered.recall(pair)
             if matches is None:
                 matches = _check(proof, verifier, key_id=credential.key_id)
-                remembered.remember(print_, matches=matches)
+                remembered.remember(pair, matches=matches)
                 if matches and found is not None:
                     _leave_rehash(found, proof)
     if not matches:
@@ -246,8 +245,8 @@ def _has_rights(owner: Any, permissions: tuple[str, ...]) -> bool:
     return not permissions or (hasattr(owner, "has_perms") and owner.has_perms(permissions))
 
 
-def _owner(values: tuple[Any, ...]) -> Any:
-    users, fields = get_user_model(), _owner_fields()
+def _owner(fields: list[str], values: tuple[Any, ...]) -> Any:
+    users = get_user_model()
     if values[fields.index(users._meta.pk.attname)] is None:
         return None
     user = users.from_db(router.db_for_write(APIKey), fields, values)
@@ -271,10 +270,6 @@ def _owner_fields() -> list[str]:
     meta = get_user_model()._meta
     joined = {meta.pk.attname, "is_active", "is_superuser"}
     return [item.attname for item in meta.local_concrete_fields if item.attname in joined]
-
-
-def _owner_columns() -> list[str]:
-    return [f"owner__{name}" for name in _owner_fields()]
 
 
 def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:

@@ -73,7 +73,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-LOGIN_URL = "login"
 
 APIKEYS = {
     # The order here is the order on screen.

@@ -14,13 +14,14 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 
 from apikeys.core import keyformat
+from tests.threads import at_once
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -75,25 +76,8 @@ def run(*argv: str, terminal: int | None = None, answer: str = "") -> Result:
 
 
 def run_at_once(*argv: str, times: int = 2) -> list[Result]:
-    """Run *argv* in several threads that start together, each on a connection of its own."""
-    results: list[Result] = []
-    barrier = threading.Barrier(times)
-
-    def one() -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=10)
-            results.append(run(*argv))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=one) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(results) == times
-    return results
+    """Run *argv* so many times at once."""
+    return at_once(*[partial(run, *argv)] * times)
 
 
 def issue(

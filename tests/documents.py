@@ -18,9 +18,3 @@ def commands(page: Path) -> list[str]:
     """Return what the console blocks of *page* tell to type."""
     lines = "\n".join(blocks(page, "console")).splitlines()
     return [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines if line.startswith("$ ")]
-
-
-def first_cells(page: Path) -> list[str]:
-    """Return the text of the first cell of each row of all tables in *page*."""
-    rows = re.findall(r"^\| *(.*?) *\|", page.read_text(), flags=re.MULTILINE)
-    return [row for row in rows if not set(row) <= set("-: ")]

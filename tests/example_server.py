@@ -85,6 +85,7 @@ def running_demo(directory: Path) -> Iterator[Demo]:
 
 
 def await_answer(port: int) -> None:
+    """Return once somebody listens on *port*: Django says that it is ready a moment before."""
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection, connections
+from django.db import close_old_connections, connection
 from django.test.utils import CaptureQueriesContext
 
 from apikeys.core import keyformat
@@ -130,23 +130,3 @@ def wsgi_request(path: str = WHOAMI, **environ: str) -> RawResponse:
             response.close()
     status, headers = started[0]
     return RawResponse(status_code=int(status.split()[0]), headers=dict(headers), content=content)
-
-
-def at_once(functions: Sequence[Any]) -> list[Any]:
-    """Return what *functions* return, each called in a thread of its own, all let go together."""
-    barrier = threading.Barrier(len(functions))
-    results: list[Any] = [None] * len(functions)
-
-    def run(index: int) -> None:
-        try:
-            barrier.wait()
-            results[index] = functions[index]()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results

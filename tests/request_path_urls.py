@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from apikeys.drf import APIKeyAuthentication, HasAPIKey, HasScopes
 from apikeys.models import APIKey
 
-from .request_path import at_once
+from .threads import at_once
 
 
 class KeyView(APIView):
@@ -102,7 +102,7 @@ class Locked(KeyView):
                 return True
             return False
 
-        return Response({"is_locked": at_once([lock])[0]})
+        return Response({"is_locked": at_once(lock)[0]})
 
 
 urlpatterns = [

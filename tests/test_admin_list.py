@@ -12,7 +12,7 @@ from django.utils import timezone
 from apikeys import clients, keys
 from apikeys.models import APIKey
 from apikeys.testing import make_key
-from tests.admin_pages import ADD, LIST, control_in, page_of
+from tests.admin_pages import ADD, CLIENTS, LIST, control_in, page_of
 from tests.factories import ClientFactory, PersonFactory
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +113,16 @@ def test_part_of_a_key_inside_other_text_counts_as_a_key(client):
 
     assert issued.plaintext[:40] not in page
     assert "access log" in page
+
+
+@pytest.mark.parametrize("address", [CLIENTS, "/admin/apikeys/keyevent/"], ids=["clients", "events"])
+def test_other_lists_do_not_search_for_a_whole_key_either(client, address):
+    issued = make_key()
+
+    page = client.get(address, {"q": issued.plaintext}).content.decode()
+
+    assert issued.plaintext.rpartition("_")[2] not in page
+    assert "This key is now in the server's access log." in page
 
 
 def test_warning_about_keys_is_hidden_otherwise(client):

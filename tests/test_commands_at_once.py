@@ -83,5 +83,6 @@ def test_first_two_keys_share_one_default_client():
 
     # One name, one client: the second key is refused for its name alone.
     assert sorted(result.code for result in results) == [0, 1]
+    assert [result.json["error"]["code"] for result in results if result.code] == ["name_taken"]
     assert Client.objects.count() == 1
     assert APIKey.objects.count() == 1

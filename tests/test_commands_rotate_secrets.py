@@ -148,7 +148,7 @@ def test_secret_that_can_not_be_delivered_undoes_its_rotation_and_stops(web_app)
     assert keys_in(result.raw, result.err) == []
 
 
-def test_interruption_within_a_delivery_undoes_that_rotation(web_app, tmp_path):
+def test_interruption_within_a_delivery_undoes_that_rotation(web_app):
     with with_sink("interrupt_twice"):
         result = rotate("--client", "Web app", "--no-input")
 

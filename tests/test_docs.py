@@ -125,7 +125,7 @@ def test_commands_in_the_documents_parse(page):
 
 
 @pytest.fixture
-def protected_views(settings):
+def protected_views():
     """The views of the how-to, made by its own code."""
     page = DOCS / "how-to" / "protect-a-view.md"
     views: dict[str, Any] = {}
@@ -183,9 +183,9 @@ def test_the_viewset_of_the_how_to_does_what_it_says(protected_views, actions, m
 
 @pytest.mark.django_db
 def test_the_python_of_the_reference_runs():
+    names: dict[str, Any] = {}
     for block in blocks(PYTHON, "python")[:2]:
-        exec(block, names := {**globals()})  # noqa: S102  # the documents' own code
-        globals().update(names)
+        exec(block, names)  # noqa: S102  # the documents' own code
 
     assert ApiKeyClient(names["replacement"]).get("/apikeys/whoami/").status_code == 200
     assert ApiKeyClient(names["issued"]).get("/apikeys/whoami/").json()["code"] == "key_revoked"

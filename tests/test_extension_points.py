@@ -126,7 +126,7 @@ def test_a_new_hasher_needs_no_migration_and_takes_over_on_the_next_use(settings
     assert ApiKeyClient(issued).get("/apikeys/whoami/").status_code == 200
 
 
-def test_an_algorithm_that_no_verifier_knows_is_refused(settings):
+def test_an_algorithm_that_no_verifier_knows_is_refused():
     issued = make_key()
     APIKey.objects.filter(pk=issued.key.pk).update(verifier="md5$abc")
 

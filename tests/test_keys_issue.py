@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -21,11 +20,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def client():
     return ClientFactory(allowed_scopes=["todo:read", "todo:write"])
-
-
-def grant(user, *codenames):
-    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
-    return type(user).objects.get(pk=user.pk)
 
 
 def test_a_key_is_stored_without_its_secret(client):
@@ -303,77 +297,6 @@ def test_the_first_key_makes_a_tag_secret_and_later_ones_share_it(client):
     make_key(client=client)
 
     assert TagSecret.objects.count() == 1
-
-
-@pytest.mark.parametrize(
-    ("rights", "owner", "permitted"),
-    [
-        pytest.param([], "self", False, id="nobody for oneself"),
-        pytest.param(["issue_apikey"], "self", True, id="for oneself"),
-        pytest.param(["issue_apikey"], "other", False, id="for others without the right"),
-        pytest.param(["issue_apikey_for_others"], "other", True, id="for others"),
-        pytest.param(["issue_apikey_for_others"], "richer", False, id="for somebody with more rights"),
-        pytest.param(["issue_apikey_for_others", "view_user"], "richer", True, id="for somebody with the same rights"),
-        pytest.param(["issue_apikey_for_others"], "superuser", False, id="for a superuser"),
-        pytest.param(["issue_apikey", "issue_apikey_for_others"], "nobody", False, id="for nobody without the right"),
-        pytest.param(["issue_service_apikey"], "nobody", True, id="for nobody"),
-    ],
-)
-def test_who_may_issue_depends_on_whom_the_key_acts_for(client, rights, owner, permitted):
-    by = grant(UserFactory(), *rights)
-    owners = {
-        "self": by,
-        "other": UserFactory(),
-        "richer": grant(UserFactory(), "view_user"),
-        "superuser": UserFactory(is_superuser=True),
-        "nobody": None,
-    }
-
-    if permitted:
-        assert make_key(client=client, owner=owners[owner], by=by).key.pk
-    else:
-        with pytest.raises(errors.NotPermittedError):
-            make_key(client=client, owner=owners[owner], by=by)
-
-
-def test_a_disabled_superuser_may_issue_nothing(client):
-    with pytest.raises(errors.NotPermittedError):
-        make_key(client=client, by=UserFactory(is_superuser=True, is_active=False))
-
-
-@pytest.fixture
-def guarded_scopes(settings):
-    settings.APIKEYS = {
-        **settings.APIKEYS,
-        "SCOPES": {
-            "todo:read": "View",
-            "users:read": {"text": "See people", "permissions": ["auth.view_user"]},
-            "apikeys:introspect": "Ask about keys",
-        },
-    }
-    return ClientFactory(allowed_scopes=["todo:read", "users:read", "apikeys:introspect"])
-
-
-@pytest.mark.parametrize("scope", ["users:read", "apikeys:introspect"])
-def test_a_scope_beyond_the_issuers_own_rights_is_refused(guarded_scopes, scope):
-    by = grant(UserFactory(), "issue_apikey")
-
-    with pytest.raises(errors.ScopeNotGrantableError) as caught:
-        make_key(client=guarded_scopes, owner=by, by=by, scopes=["todo:read", scope])
-
-    assert caught.value.names == (scope,)
-
-
-def test_a_scope_within_the_issuers_rights_is_granted(guarded_scopes):
-    by = grant(UserFactory(), "issue_apikey", "view_user")
-
-    assert make_key(client=guarded_scopes, owner=by, by=by, scopes=["users:read"]).key.scopes == ["users:read"]
-
-
-def test_a_superuser_grants_the_apps_own_scopes(guarded_scopes):
-    by = UserFactory(is_superuser=True)
-
-    assert make_key(client=guarded_scopes, owner=by, by=by, scopes="apikeys:introspect").key.pk
 
 
 def test_the_database_holds_key_ids_unique(client):

@@ -1,15 +1,13 @@
-"""Two at once, with real threads, each on a connection of its own."""
+"""Two writers at once."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apikeys import keys
@@ -17,6 +15,7 @@ from apikeys.core import errors
 from apikeys.models import APIKey, KeyEvent, KeyRevocation
 from apikeys.testing import make_key
 from tests.factories import ClientFactory, UserFactory
+from tests.threads import at_once
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -24,30 +23,16 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 ROUNDS = 8
 
 
-def at_once(*calls: Callable[[], object]) -> list[object]:
-    """Return what *calls* return or raise, started together."""
-    pending = object()
-    results: list[object] = [pending] * len(calls)
-    barrier = threading.Barrier(len(calls))
+def race(*calls: Callable[[], object]) -> list[object]:
+    """Return what *calls* return or are refused with, started together."""
+    return at_once(*(partial(outcome_of, call) for call in calls))
 
-    def run(index: int, call: Callable[[], object]) -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=10)
-            results[index] = call()
-        except errors.APIKeysError as error:
-            results[index] = error
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert not any(thread.is_alive() for thread in threads)
-    assert pending not in results
-    return results
+def outcome_of(call):
+    try:
+        return call()
+    except errors.APIKeysError as error:
+        return error
 
 
 def of_type(results, kind):
@@ -66,7 +51,7 @@ def test_two_rotations_at_once_give_one_replacement():
     for _ in range(ROUNDS):
         key = make_key().key
 
-        results = at_once(partial(keys.rotate, fresh(key)), partial(keys.rotate, fresh(key)))
+        results = race(partial(keys.rotate, fresh(key)), partial(keys.rotate, fresh(key)))
 
         assert len(of_type(results, keys.IssuedKey)) == 1
         assert len(of_type(results, errors.AlreadyRotatedError)) == 1
@@ -79,7 +64,7 @@ def test_a_revoke_during_a_rotate_leaves_no_working_key():
         key = make_key().key
         calls = [partial(keys.rotate, fresh(key)), partial(keys.revoke, fresh(key), reason="leaked")]
 
-        at_once(*(calls if turn % 2 else reversed(calls)))
+        race(*(calls if turn % 2 else reversed(calls)))
 
         assert not APIKey.objects.working().filter(family=key.family).exists()
 
@@ -89,7 +74,7 @@ def test_a_narrowing_during_a_rotate_leaves_no_key_with_the_lost_scope():
         key = make_key(scopes=["todo:read", "todo:write"]).key
         calls = [partial(keys.rotate, fresh(key)), partial(keys.narrow, fresh(key), scopes=["todo:read"])]
 
-        at_once(*(calls if turn % 2 else reversed(calls)))
+        race(*(calls if turn % 2 else reversed(calls)))
 
         assert [k.scopes for k in APIKey.objects.filter(family=key.family)] == [["todo:read"]] * 2
 
@@ -98,7 +83,7 @@ def test_two_revocations_at_once_leave_one_row_and_one_event():
     for _ in range(ROUNDS):
         key = make_key().key
 
-        results = at_once(
+        results = race(
             partial(keys.revoke, fresh(key), reason="leaked"), partial(keys.revoke, fresh(key), reason="left")
         )
 
@@ -113,7 +98,7 @@ def test_one_form_sent_twice_at_once_makes_one_key():
         form_id = uuid4()
         issue = partial(keys.issue, client, name=f"Key {number}", scopes="todo:read", owner=owner, form_id=form_id)
 
-        results = at_once(issue, issue)
+        results = race(issue, issue)
 
         assert len(of_type(results, keys.IssuedKey)) == 1
         assert APIKey.objects.filter(form_id=form_id).count() == 1
@@ -123,7 +108,7 @@ def test_one_rotation_form_sent_twice_at_once_makes_one_replacement():
     for _ in range(ROUNDS):
         key, form_id = make_key().key, uuid4()
 
-        results = at_once(
+        results = race(
             partial(keys.rotate, fresh(key), form_id=form_id), partial(keys.rotate, fresh(key), form_id=form_id)
         )
 
@@ -136,7 +121,7 @@ def test_one_name_issued_twice_at_once_makes_one_key():
     for number in range(ROUNDS):
         issue = partial(keys.issue, client, name=f"Key {number}", scopes="todo:read")
 
-        results = at_once(issue, issue)
+        results = race(issue, issue)
 
         assert len(of_type(results, keys.IssuedKey)) == 1
         assert len(of_type(results, errors.DuplicateNameError)) == 1
@@ -147,7 +132,7 @@ def test_an_owner_never_gets_more_keys_than_the_limit_across_clients(settings):
     for _ in range(ROUNDS // 2):
         owner = UserFactory()
 
-        results = at_once(
+        results = race(
             *[partial(keys.issue, ClientFactory(), name="Key", scopes="todo:read", owner=owner) for _ in range(4)]
         )
 
@@ -163,7 +148,7 @@ def test_a_key_that_ran_out_is_recorded_by_one_of_two_runs(time_machine):
     def run() -> int:
         return sum(keys.expire(key) for key in keys.due_to_expire())
 
-    results = at_once(run, run)
+    results = race(run, run)
 
     assert sum(of_type(results, int)) == len(made)
     assert KeyEvent.objects.filter(kind="expired").count() == len(made)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +12,9 @@ from apikeys.core import keyformat
 from apikeys.models import TagSecret
 from apikeys.testing import make_key
 
-from .request_path import at_once, code_of, statements, whoami
+from .request_path import code_of, statements, whoami
 from .request_path_server import other_process
+from .threads import at_once
 
 
 def issue_and_roll_back(*, verify):
@@ -154,9 +156,8 @@ def test_a_flood_in_many_threads_lets_honest_keys_through():
     issued = make_key()
     whoami(issued)
 
-    responses = at_once(
-        [lambda: whoami(issued)] * 2 + [lambda n=n: whoami(forge(issued.plaintext, n)) for n in range(6)]
-    )
+    texts = [issued.plaintext] * 2 + [forge(issued.plaintext, number) for number in range(6)]
+    responses = at_once(*(partial(whoami, text) for text in texts))
 
     assert [response.status_code for response in responses] == [200] * 2 + [401] * 6
 

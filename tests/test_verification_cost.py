@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -11,7 +12,8 @@ from apikeys import keys, remembered
 from apikeys.models import APIKey, KeyEvent
 from apikeys.testing import ApiKeyClient, make_key
 
-from .request_path import CountingHasher, at_once, code_of, statements, whoami, with_right_tag
+from .request_path import CountingHasher, code_of, statements, whoami, with_right_tag
+from .threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -290,7 +292,7 @@ def test_many_threads_with_one_new_key_hash_once(hasher, settings):
     verifier = hasher(settings.APIKEYS["ARGON2"]).hash(issued.plaintext[:-8])
     APIKey.objects.filter(pk=issued.key.pk).update(verifier=verifier)
 
-    responses = at_once([lambda: whoami(issued)] * 12)
+    responses = at_once(*[lambda: whoami(issued)] * 12)
 
     assert [response.status_code for response in responses] == [200] * 12
     assert len(hasher.checks) == 1
@@ -300,7 +302,7 @@ def test_many_threads_with_one_new_key_hash_once(hasher, settings):
 def test_many_threads_with_one_wrong_secret_hash_once(hasher):
     guess = with_right_tag(make_key().key.key_id)
 
-    responses = at_once([lambda: whoami(guess)] * 8)
+    responses = at_once(*[lambda: whoami(guess)] * 8)
 
     assert [code_of(response) for response in responses] == ["key_invalid"] * 8
     assert len(hasher.checks) == 1
@@ -315,7 +317,7 @@ def test_a_process_that_hashes_all_it_may_refuses_new_keys_and_serves_known_ones
     whoami(known)
     hasher.start().gate.clear()
     first = []
-    thread = threading.Thread(target=lambda: first.extend(at_once([lambda: whoami(slow)])))
+    thread = threading.Thread(target=lambda: first.extend(at_once(lambda: whoami(slow))))
     thread.start()
     assert hasher.entered.wait(timeout=10)
 
@@ -334,7 +336,7 @@ def test_many_new_keys_at_once_all_get_their_turn(hasher, settings):
     set_apikeys(settings, CONCURRENT_HASHES=1)
     issued = [make_key() for _ in range(8)]
 
-    responses = at_once([lambda one=one: whoami(one) for one in issued])
+    responses = at_once(*[partial(whoami, one) for one in issued])
 
     assert [response.status_code for response in responses] == [200] * 8
     assert len(hasher.checks) == 8

@@ -133,7 +133,7 @@ def test_a_refused_key_is_one_line_in_the_log(caplog, happens, environ, code):
 
 
 @pytest.fixture
-def reports(monkeypatch):
+def reports():
     """What Django would mail to the administrators."""
     collected: list[str] = []
 

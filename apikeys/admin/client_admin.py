@@ -13,9 +13,10 @@ from ..core.errors import APIKeysError
 from ..forms.client import ClientForm
 from ..models import Client, user_name_of
 from ..status import permission_summary
+from .guarded_search import GuardedSearchAdmin
 
 
-class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker alone
+class ClientAdmin(GuardedSearchAdmin):
     """Clients."""
 
     form = ClientForm

@@ -19,7 +19,7 @@ from ..registry import scope_registry
 from ..status import absolute, last_used, relative, status_of
 from . import pages
 from .history import sentence, who
-from .key_list import owner_link
+from .key_list import may_open_clients, owner_link
 from .rotating import reissue_url
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         key=key,
         key_status=status,
         client_url=reverse(f"{site}:apikeys_client_change", args=[key.client_id])
-        if request.user.has_perm("apikeys.view_client") or request.user.has_perm("apikeys.change_client")
+        if may_open_clients(request.user)
         else "",
         owner=owner_link(key, user=request.user, site_name=site),
         issued_by=user_name_of(key.created_by),

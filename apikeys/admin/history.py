@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from ..models import EventKind, KeyEvent, RevocationReason
 from ..status import absolute
+from .guarded_search import GuardedSearchAdmin
 
 
 def who(event: KeyEvent) -> str:
@@ -85,7 +86,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-class KeyEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker alone
+class KeyEventAdmin(GuardedSearchAdmin):
     """Events: to read, never to write."""
 
     list_display = ("at", "shown_who", "kind", "key", "client", "address", "shown_details")

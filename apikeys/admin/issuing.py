@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import keys
+from .. import keys, policy
 from ..core import errors
 from ..forms.issue import IssueKeyForm, prefill_from_address
 from ..issuance import IssuedKey
@@ -42,7 +42,7 @@ def issue_page(admin: APIKeyAdmin, request: HttpRequest) -> HttpResponse:
 
 
 def suggest_clients(admin: APIKeyAdmin, request: HttpRequest) -> JsonResponse:
-    """Return the first clients whoses start with ``q``."""
+    """Return the names of the first clients that start with ``q``."""
     if not admin.has_add_permission(request):
         raise PermissionDenied
     text = request.POST.get("q", "")
@@ -133,7 +133,7 @@ def _offer_links(
     key = error.key
     assert isinstance(key, APIKey)  # noqa: S101  # the core's errors can't name a model's type
     links = [pages.link(pages.key_url(admin, key), _("View the key"))]
-    if pages.may_rotate(request, key):
+    if policy.may_rotate(request.user, key):
         links.append(pages.link(pages.key_url(admin, key, "rotate"), _("Rotate it")))
     for item in links:
         form.add_error("name", item)

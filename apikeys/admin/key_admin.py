@@ -17,17 +17,17 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from .. import keys, policy
-from ..conf import settings
-from ..core import errors, keyformat
+from ..core import errors
 from ..forms.change import EditKeyForm, NarrowKeyForm
 from ..models import APIKey
 from . import detail, issuing, pages, revoking, rotating
-from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, key_id_inside, matching
+from .guarded_search import GuardedSearchAdmin
+from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, matching
 
 KeyPage = Callable[["APIKeyAdmin", HttpRequest, APIKey], HttpResponse]
 
 
-class APIKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker alone
+class APIKeyAdmin(GuardedSearchAdmin):
     """Keys. Nothing here deletes one or shows what its proofs are checked against."""
 
     change_list_template = pages.template_path("list.html")
@@ -99,26 +99,7 @@ class APIKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for th
         return queryset.filter(matching(text) if text else Q()), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        found = key_id_inside(request.GET.get("q", ""))
-        exposed = None
-        if found is not None:
-            # Neither searched nor shown again: not in the field, not in the links of filters and pages.
-            query: Any = request.GET.copy()
-            del query["q"]
-            request.GET = query
-            exposed = self.get_queryset(request).filter(key_id=found).first()
-        context = {
-            "title": _("API keys"),
-            "held_a_key": found is not None,
-            "exposed_url": pages.key_url(self, exposed, "rotate")
-            if exposed is not None and pages.may_rotate(request, exposed)
-            else "",
-            "key_pattern": keyformat.key_pattern(settings.PREFIX).pattern,
-            **(extra_context or {}),
-        }
-        response = super().changelist_view(request, context)
-        pages.protect(response)
-        return response
+        return super().changelist_view(request, {"title": _("API keys"), **(extra_context or {})})
 
     @method_decorator(sensitive_post_parameters())
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -135,14 +116,6 @@ class APIKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for th
         if key is None:
             return self._missing(request, object_id)
         return detail.detail_page(self, request, key)
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> APIKey | None:
-        try:
-            key: APIKey | None = super().get_object(request, object_id, from_field)
-        except (OverflowError, ValueError):
-            # Longer than the database counts, or a NUL: a malformed id, not a fault.
-            return None
-        return key
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[APIKey]:
         return super().get_queryset(request).select_related("client", "owner", "revocation", "created_by")

@@ -17,8 +17,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..conf import settings
-from ..core import keyformat
 from ..models import APIKey, user_name_of
 from ..status import CODES, IDLE_AFTER, SOON, absolute, label_of, last_used, permission_summary, rows_with, status_of
 
@@ -49,7 +47,7 @@ class Columns:
     @admin.display(description=gettext_lazy("Client"), ordering="client__name")
     def client(self, key: APIKey) -> SafeString:
         client: str | SafeString = key.client.name
-        if self.user.has_perm("apikeys.view_client") or self.user.has_perm("apikeys.change_client"):
+        if may_open_clients(self.user):
             client = self._link("apikeys_client_change", key.client, text=client)
         return _two_lines(client, owner_link(key, user=self.user, site_name=self.site_name))
 
@@ -88,6 +86,11 @@ def timed(text: str, instant: datetime | None) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), absolute(instant), text)
 
 
+def may_open_clients(user: Any) -> bool:
+    """Whether *user* may follow a link to a client's page."""
+    return bool(user.has_perm("apikeys.view_client") or user.has_perm("apikeys.change_client"))
+
+
 def owner_link(key: APIKey, *, user: Any, site_name: str) -> str | SafeString:
     """Return whom *key* acts for, as a link where *user* may follow it."""
     if key.owner is None:
@@ -111,12 +114,6 @@ def matching(text: str) -> Q:
     key_id = text.rpartition("_")[2].rstrip("…")
     condition = Q(name__istartswith=text) | Q(**{f"owner__{users.USERNAME_FIELD}": text})
     return condition | Q(key_id__startswith=key_id) if key_id else condition
-
-
-def key_id_inside(text: str) -> str | None:
-    """Return the id of the whole key in *text*, None where there is none."""
-    found = keyformat.key_pattern(settings.PREFIX).search(text)
-    return None if found is None else found.group().split("_")[2]
 
 
 class StatusFilter(admin.SimpleListFilter):

@@ -110,13 +110,8 @@ def conflict(
         key=key,
         status=status,
         text=text,
-        rotate_url=key_url(admin, key, "rotate") if may_rotate(request, key) else "",
+        rotate_url=key_url(admin, key, "rotate") if policy.may_rotate(request.user, key) else "",
     )
-
-
-def may_rotate(request: HttpRequest, key: APIKey) -> bool:
-    """Whether the person may rotate *key*, which may be past that."""
-    return policy.may_rotate(request.user, key)
 
 
 def link(url: str, text: str) -> SafeString:

@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from .. import keys, policy
 from ..core import errors
-from ..forms.change import RECENTLY, RotateKeyForm
+from ..forms.change import RotateKeyForm, is_in_use
 from ..issuance import IssuedKey
 from ..models import APIKey
 from ..status import last_used, relative
@@ -134,6 +134,6 @@ def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: Rota
         key=key,
         form=form,
         last_used=last_used(key, now=now),
-        is_in_use=key.last_used_at is not None and key.last_used_at > now - RECENTLY,
+        is_in_use=is_in_use(key, now=now),
         expires_anyway=relative(key.expires_at, now=now) if expires_first and key.expires_at else "",
     )

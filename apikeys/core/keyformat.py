@@ -119,6 +119,12 @@ def key_pattern(prefix: str) -> re.Pattern[str]:
     return re.compile(least)
 
 
+def key_id_in(text: str, *, prefix: str) -> str | None:
+    """Return the key id of the first key in *text*, whole or cut off as ``key_pattern`` says; None for no key."""
+    found = key_pattern(prefix).search(text)
+    return None if found is None else found[0].split("_")[2]
+
+
 def new_tag_secret() -> bytes:
     """Return 256 random bits that tag new keys."""
     return secrets.token_bytes(TAG_SECRET_BYTES)

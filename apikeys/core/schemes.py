@@ -51,10 +51,10 @@ class KeyScheme(Scheme):
         authorization = parts.headers.get("authorization", "").strip(" \t")
         name, _, value = authorization.partition(" ")
         name, value = name.lower(), value.strip(" \t")
-        ours = f"{self.prefix}_"
-        if name in self.sources and (name == "api-key" or (name == "bearer" and value.startswith(ours))):
+        is_ours = name == "api-key" or (name == "bearer" and keyformat.is_ours(value, prefix=self.prefix))
+        if name in self.sources and is_ours:
             yield value
-        elif "," in authorization and f" {ours}" in authorization:
+        elif "," in authorization and f" {self.prefix}_" in authorization:
             # A repeated header whose first value belongs to somebody else.
             yield authorization
         if "x-api-key" in self.sources and "x-api-key" in parts.headers:

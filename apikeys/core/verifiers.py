@@ -7,7 +7,7 @@ request never does. The first ``Hasher`` of the setting ``VERIFIERS`` stores new
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import argon2
@@ -17,7 +17,7 @@ from .credentials import Proof, SecretProof
 from .errors import HashingFailedError
 
 
-class Verifier:
+class Verifier(ABC):
     """Checks one kind of proof against stored text."""
 
     #: The word before the first ``$`` of the stored text.
@@ -76,7 +76,7 @@ class Argon2idHasher(Hasher):
         try:
             return self._hasher.hash(secret).removeprefix("$")
         except HashingError as error:
-            raise HashingFailedError from error
+            raise HashingFailedError("The secret could not be hashed; is there enough memory?") from error
 
     def matches(self, proof: Proof, verifier: str) -> bool:
         if not isinstance(proof, SecretProof):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -61,7 +61,7 @@ def _vary(view: Any) -> None:
         headers["Vary"] = ", ".join(filter(None, [headers.get("Vary"), "Authorization", "X-API-Key"]))
 
 
-def _give_notice(view: Any, principal: Principal, *, now: Any) -> None:
+def _give_notice(view: Any, principal: Principal, *, now: datetime) -> None:
     headers = getattr(view, "headers", {})
     if principal.expires_at is not None and principal.expires_at - now <= _EXPIRY_NOTICE:
         headers["ApiKey-Expires"] = iso(principal.expires_at)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Target = TypeVar("Target")
 
-#: Where the demand stays, for checks and schema: the names, or a dict of names by method or action.
-ATTRIBUTE = "required_scopes"
 #: Where ``@api_view`` makes its handlers. Importing it would import views too.
 _API_VIEW_MODULE = "rest_framework.decorators"
 
@@ -101,7 +99,7 @@ def declares_scopes(view: Any, *, method: str) -> bool:
     if any(opens_to_keys(permission) for permission in view.get_permissions()):
         return True
     handler = getattr(view, method.lower(), None)
-    return any(True for place in (type(view), handler) for _ in demands_of(place))
+    return any(list(demands_of(place)) for place in (type(view), handler))
 
 
 def _on_callable(function: Callable[..., Any], demand: Demand) -> Any:
@@ -159,5 +157,6 @@ def _layers(view: Any) -> Iterator[Any]:
 def _mark(target: Any, demand: Demand) -> Any:
     target.scope_demands = (*getattr(target, "scope_demands", ()), demand)
     if not inspect.isclass(target):
-        setattr(target, ATTRIBUTE, demand.declared)
+        # For schemas; on a class the name belongs to what ``HasScopes`` asks for.
+        target.required_scopes = demand.declared
     return target

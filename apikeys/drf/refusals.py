@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -55,7 +56,15 @@ ANSWERS: dict[str, tuple[int, str | None, Promise]] = {
     "scopes_not_declared": (403, None, _("This endpoint is not open to keys.")),
     "client_disabled": (403, None, _("The app this key belongs to is switched off.")),
     "https_required": (403, None, _("Keys are accepted only over HTTPS. Treat this key as leaked.")),
-    "rate_limited": (429, None, _("Too many requests. Try again in %(seconds)d seconds.")),
+    "rate_limited": (
+        429,
+        None,
+        ngettext_lazy(
+            "Too many requests. Try again in %(seconds)d second.",
+            "Too many requests. Try again in %(seconds)d seconds.",
+            "seconds",
+        ),
+    ),
 }
 
 

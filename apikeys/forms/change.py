@@ -19,8 +19,7 @@ from .expiry import ExpiryForm
 from .page_form import PageForm, Radios, without_keys
 from .words import PolicyCharField
 
-#: A key that was used this recently is revoked only by typing its name.
-RECENTLY = timedelta(hours=24)
+_RECENTLY = timedelta(hours=24)
 _OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
 _CHOSEN_REASONS = [reason for reason in RevocationReason if reason != RevocationReason.UNDELIVERED]
 
@@ -61,7 +60,7 @@ class RevokeKeyForm(PageForm):
     """Why, and where the key is in use its name."""
 
     reason = forms.ChoiceField(widget=Radios)
-    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=200)
+    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=policy.MAX_NOTE)
     confirmation = forms.CharField(required=False, strip=True)
     #: The replacement that the person was told of.
     seen_replacement = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -76,7 +75,8 @@ class RevokeKeyForm(PageForm):
         reason.error_messages["required"] = _("Choose a reason.")
         self.fields["note"].label = _("Note")
         self.fields["note"].help_text = _("Required for “Other”. Never paste the key here.")
-        self.needs_confirmation = key.last_used_at is not None and key.last_used_at > now - RECENTLY
+        # Whoever uses it would notice: it is revoked only by typing its name.
+        self.needs_confirmation = is_in_use(key, now=now)
         if self.needs_confirmation:
             self.fields["confirmation"].label = _("Type the key's name to confirm")
             self.fields["confirmation"].help_text = key.name
@@ -116,8 +116,8 @@ class RevokeKeyForm(PageForm):
 class EditKeyForm(PageForm):
     """Another name and note."""
 
-    name = PolicyCharField(cleaned_by=policy.clean_name, most=80)
-    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=200)
+    name = PolicyCharField(cleaned_by=policy.clean_name, most=policy.MAX_NAME)
+    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=policy.MAX_NOTE)
 
     def __init__(self, data: Any = None, *, key: APIKey) -> None:
         super().__init__(data, initial={"name": key.name, "note": key.note})
@@ -148,6 +148,11 @@ class NarrowKeyForm(PageForm):
         }
 
 
+def is_in_use(key: APIKey, *, now: datetime) -> bool:
+    """Whether *key* was used in the last 24 hours."""
+    return key.last_used_at is not None and key.last_used_at > now - _RECENTLY
+
+
 def _scope_label(name: str) -> str:
     scope = scope_registry().get(name)
     return name if scope is None else f"{scope.text} ({name})"
@@ -158,7 +163,7 @@ def _seconds(length: timedelta) -> str:
 
 
 def _overlap_label(length: timedelta, *, key: APIKey, now: datetime) -> str:
-    stops_at = now + length if key.expires_at is None else min(now + length, key.expires_at)
     if not length:
         return _("Stop now")
+    stops_at = policy.overlap_end(key, overlap=length, now=now)
     return _("%(length)s (until %(instant)s)") % {"length": span_of(length), "instant": absolute(stops_at)}

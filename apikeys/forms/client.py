@@ -23,7 +23,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
     #: Who is filling it in; set by the admin on a subclass of this form.
     by: ClassVar[Any] = None
 
-    name = PolicyCharField(cleaned_by=policy.clean_name, most=80)
+    name = PolicyCharField(cleaned_by=policy.clean_name, most=policy.MAX_NAME)
     description = PolicyCharField(
         cleaned_by=policy.clean_description, required=False, widget=forms.Textarea(attrs={"rows": 4})
     )

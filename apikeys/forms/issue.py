@@ -28,13 +28,13 @@ PERSON, NOBODY = "person", "nobody"
 class IssueKeyForm(ExpiryForm):
     """Name, client, owner, permissions, expiry, networks, note, and the one-time id of the form."""
 
-    name = PolicyCharField(cleaned_by=policy.clean_name, most=80)
+    name = PolicyCharField(cleaned_by=policy.clean_name, most=policy.MAX_NAME)
     client = ClientField()
     acts_for = forms.ChoiceField(widget=Radios)
     owner = PersonField(required=False)
     scopes = ScopesField()
     allowed_networks = NetworksField()
-    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=200)
+    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=policy.MAX_NOTE)
     form_id = forms.UUIDField(widget=forms.HiddenInput)
 
     field_order = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,11 +135,6 @@ def picker(name: str, *, chosen: Collection[str], answered: bool, client: Client
             )
         )
     return resources
-
-
-def reads_only(names: Iterable[str]) -> list[str]:
-    """Return those of *names* that read by their name, as ``todo:read`` does."""
-    return [name for name in names if _action(name) == "read"]
 
 
 def _pair(scopes: Sequence[Scope]) -> tuple[Scope, ...]:

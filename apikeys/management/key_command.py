@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 from django.core.management.color import no_style
@@ -17,7 +18,9 @@ from django.utils.translation import gettext as _
 from ..conf import settings
 from ..core import errors, keyformat
 from .durations import positive_number
-from .output import encodable
+from .output import Column, Listing, Table, TabSeparated, encodable, json_listing
+
+Row = TypeVar("Row")
 
 FAILED = 1
 WRONG_USE = 2
@@ -103,6 +106,22 @@ class KeyCommand(BaseCommand):
     def table_style(self) -> Any:
         """``self.style``, without colour where stdout is not a terminal."""
         return self.style if self.to_terminal or self._is_colour_forced else no_style()
+
+    def listing(
+        self,
+        columns: Sequence[Column[Row]],
+        *,
+        command: str,
+        dry_run: bool = False,
+        limit: int | None = None,
+        more: Sequence[str] = (),
+    ) -> Listing[Row]:
+        """Return where rows go: JSON, a table for a person, or tab-separated lines, which have *more* at their end."""
+        if self._is_json:
+            return json_listing(columns, self.stdout, command=command, dry_run=dry_run, limit=limit)
+        if self.to_terminal:
+            return Table(columns, self.stdout, style=self.table_style)
+        return TabSeparated(columns, self.stdout, more=more)
 
     def remark(self, text: str) -> None:
         """Write *text* to stderr, uncoloured; ``--verbosity 0`` wants none."""

@@ -16,6 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from django.core.management.base import OutputWrapper
 
+from ..policy import is_unprintable
+
 SCHEMA = 1
 #: With a higher limit, JSON comes as lines.
 _MOST_IN_ONE_OBJECT = 10_000
@@ -25,7 +27,6 @@ _GAP = "  "
 _FALLBACK_WIDTH = 80
 #: What a column with long texts is narrowed to before another column is left out.
 _NARROW = 20
-_DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 Row = TypeVar("Row")
 Row_contra = TypeVar("Row_contra", contravariant=True)
@@ -220,7 +221,7 @@ def _as_text(value: Any) -> str:
 def _printable_letter(letter: str) -> str:
     if letter.isspace():
         return " "
-    return "\ufffd" if letter in _DIRECTION_CONTROLS or unicodedata.category(letter) in {"Cc", "Cs"} else letter
+    return "\ufffd" if is_unprintable(letter) else letter
 
 
 def _letter_width(letter: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from .. import status
+from .. import policy, status
 from ..conf import settings
 from ..issuance import IssuedKey
 from ..models import APIKey, APIKeyQuerySet, user_name_of
@@ -65,8 +65,7 @@ class Rotation:
     @classmethod
     def planned(cls, key: APIKey, *, now: datetime, overlap: timedelta) -> Rotation:
         """Return what would happen to *key*."""
-        stops_at = now + overlap
-        return cls(key=key, stops_at=stops_at if key.expires_at is None else min(stops_at, key.expires_at))
+        return cls(key=key, stops_at=policy.overlap_end(key, overlap=overlap, now=now))
 
 
 def selected(options: Mapping[str, Any], *, now: datetime) -> Selection:

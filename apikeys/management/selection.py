@@ -77,14 +77,13 @@ def require_key_ids(texts: Sequence[str]) -> list[str]:
         RefusedError: If one is not. A text that looks like a key is not repeated.
     """
     for text in texts:
-        found = keyformat.key_pattern(settings.PREFIX).search(text)
-        if found or len(text) > _LONGEST_ECHO:
+        key_id = keyformat.key_id_in(text, prefix=settings.PREFIX)
+        if key_id or len(text) > _LONGEST_ECHO:
             message = _(
                 "Never put a key on a command line: it stays in the shell's history and in the list of processes. "
                 "Treat this key as leaked."
             )
-            if found:
-                key_id = found[0].split("_")[2]
+            if key_id:
                 message += " " + _("Its key id is %(key_id)s.") % {"key_id": key_id}
             raise RefusedError(message, code="key_on_command_line", returncode=WRONG_USE)
         if len(text) != keyformat.KEY_ID_LENGTH or not text.isascii() or not text.isalnum():

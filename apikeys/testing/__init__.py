@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .assertions import assert_requires_scope as assert_requires_scope
     from .client import ApiKeyClient as ApiKeyClient
+    from .leaks import assert_not_stored as assert_not_stored
     from .making import cheap_hashes as cheap_hashes
     from .making import make_key as make_key
 
 # pytest imports the plug-in, and with it this package, before a project has named its settings.
 _HOMES = {
     "ApiKeyClient": "client",
+    "assert_not_stored": "leaks",
     "assert_requires_scope": "assertions",
     "cheap_hashes": "making",
     "make_key": "making",

@@ -13,6 +13,7 @@ from apikeys import keys
 from apikeys.models import APIKey
 from apikeys.testing import make_key
 from tests.admin_pages import ADD, CLIENTS, LIST, page_of
+from tests.browser.conftest import Desk
 from tests.factories import PersonFactory
 
 pytestmark = pytest.mark.browser
@@ -37,7 +38,10 @@ def reveal(page: Page, *, name: str = "Nightly export") -> str:
     """Issue a key and return it as the page shows it."""
     fill_issue_form(page, name=name)
     page.get_by_role("button", name="Issue key").click()
-    return page.locator("#new-key").input_value()
+    plaintext = page.locator("#new-key").input_value()
+    # The script is deferred: before the page is whole, nobody listens to what a test does next.
+    page.wait_for_load_state()
+    return plaintext
 
 
 @pytest.fixture
@@ -63,9 +67,12 @@ def addresses(app, person):
     ]
 
 
-def faults_of(page: Page, scheme: str) -> list[str]:
+def faults_of(desk: Desk, page: Page, scheme: str) -> list[str]:
+    before = len(desk.faults)
     options = {"runOnly": _RULES[scheme], "resultTypes": ["violations"]}
     found = Axe().run(page, context=_OURS, options=options).response["violations"]
+    # Some of its rules try inline styles, which the policy refuses: no fault of the page.
+    del desk.faults[before:]
     return [f"{page.url}: {fault['id']}: {node['html'][:150]}" for fault in found for node in fault["nodes"]]
 
 
@@ -76,10 +83,10 @@ def test_i3_pages_have_no_accessibility_fault(desk, addresses, scheme):
     faults = []
     for address in addresses:
         page.goto(address)
-        faults += faults_of(page, scheme)
+        faults += faults_of(desk, page, scheme)
     page.goto(f"{ADD}?client=Web+app&scope=todo:write")
     page.get_by_role("button", name="Issue key").click()
-    faults += faults_of(page, scheme)
+    faults += faults_of(desk, page, scheme)
 
     assert faults == []
 
@@ -89,7 +96,7 @@ def test_r11_reveal_has_no_accessibility_fault(desk, app, scheme):
     page = desk.page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
     reveal(page)
 
-    assert faults_of(page, scheme) == []
+    assert faults_of(desk, page, scheme) == []
 
 
 def test_r13_no_page_is_wider_than_a_small_window(desk, addresses):

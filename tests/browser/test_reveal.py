@@ -189,6 +189,7 @@ def test_leaving_before_copying_asks(page):
     asked = []
     page.on("dialog", lambda dialog: asked.append(dialog.type))
     page.locator("#new-key").click()
+    page.wait_for_load_state()
     page.goto(LIST)
 
     assert asked == ["beforeunload"]

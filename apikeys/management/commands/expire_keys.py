@@ -15,7 +15,7 @@ from ...models import APIKey
 from .. import columns
 from ..interruption import Interruption
 from ..key_command import DUE, INTERRUPTED, KeyCommand, limit_argument
-from ..output import Column, Listing, Table, TabSeparated, iso, json_listing
+from ..output import Column, iso
 from ..progress import Progress
 
 _BATCH = 500
@@ -38,9 +38,9 @@ class Command(KeyCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        listing = self._listing(now=now, options=options)
         counts = {"due": 0, "expired": 0, "by_another_run": 0}
         is_preview = options["dry_run"] or options["check"]
+        listing = self.listing(_columns(now=now), command="expire_keys", dry_run=is_preview, limit=options["limit"])
         progress = Progress(self.stderr, sentence=_("recorded %(done)s"))
         with Interruption() as interruption:
             for key in _due(limit=options["limit"]):
@@ -75,15 +75,6 @@ class Command(KeyCommand):
                 ngettext("Recorded that %(count)s key ran out.", "Recorded that %(count)s keys ran out.", done)
                 % {"count": f"{done:,}"}
             )
-
-    def _listing(self, *, now: datetime, options: dict[str, Any]) -> Listing[APIKey]:
-        shown = _columns(now=now)
-        if options["as_json"]:
-            dry_run = options["dry_run"] or options["check"]
-            return json_listing(shown, self.stdout, command="expire_keys", dry_run=dry_run, limit=options["limit"])
-        if self.to_terminal:
-            return Table(shown, self.stdout, style=self.table_style)
-        return TabSeparated(shown, self.stdout)
 
 
 def _due(*, limit: int | None) -> Iterator[APIKey]:

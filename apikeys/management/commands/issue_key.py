@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from ... import clients, keys
+from ...core.errors import ClientNameTakenError
 from ...issuance import IssuedKey
 from ...models import APIKey, Client
 from ...policy import DEFAULT, Lifetime
@@ -134,7 +135,7 @@ class Command(KeyCommand):
             raise RefusedError(message, code="client_missing", returncode=WRONG_USE)
         try:
             client = clients.create(name=DEFAULT_CLIENT, allowed_scopes=list(scope_registry()), source="command")
-        except IntegrityError:
+        except ClientNameTakenError:
             # Another run made it in this moment.
             return selection.client_called(DEFAULT_CLIENT)
         self._made.append(

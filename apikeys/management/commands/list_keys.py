@@ -12,10 +12,16 @@ from ...models import APIKey, APIKeyQuerySet
 from .. import columns, selection
 from ..durations import duration
 from ..key_command import KeyCommand, limit_argument
-from ..output import Column, Listing, Table, TabSeparated, iso, json_listing
+from ..output import Column, iso
 
-_COLOURS = {"revoked": "ERROR", "expired": "ERROR", "suspended": "WARNING", "rotating": "WARNING"}
-_COLOURS |= {"expiring": "WARNING", "active": "SUCCESS"}
+_COLOURS = {
+    "revoked": "ERROR",
+    "expired": "ERROR",
+    "suspended": "WARNING",
+    "rotating": "WARNING",
+    "expiring": "WARNING",
+    "active": "SUCCESS",
+}
 
 
 class Command(KeyCommand):
@@ -42,7 +48,7 @@ class Command(KeyCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
         rows = _selected(options, now=now)
-        listing = self._listing(now=now, as_json=options["as_json"], limit=options["limit"])
+        listing = self.listing(_columns(now=now), command="list_keys", limit=options["limit"])
         count = 0
         for key in selection.newest_first(rows, limit=options["limit"]):
             listing.add(key)
@@ -50,14 +56,6 @@ class Command(KeyCommand):
         listing.close({"listed": count})
         if not count:
             self.remark(_("No keys match.") if selection.all_keys().exists() else _("No API keys yet."))
-
-    def _listing(self, *, now: datetime, as_json: bool, limit: int | None) -> Listing[APIKey]:
-        shown = _columns(now=now)
-        if as_json:
-            return json_listing(shown, self.stdout, command="list_keys", dry_run=False, limit=limit)
-        if self.to_terminal:
-            return Table(shown, self.stdout, style=self.table_style)
-        return TabSeparated(shown, self.stdout)
 
 
 def _selected(options: dict[str, Any], *, now: datetime) -> APIKeyQuerySet:

@@ -14,7 +14,7 @@ from ...core.errors import AlreadyRevokedError
 from ...models import APIKey, RevocationReason
 from .. import columns, selection
 from ..key_command import FAILED, SOME_FAILED, WRONG_USE, KeyCommand, RefusedError
-from ..output import Column, Listing, Table, TabSeparated, json_listing
+from ..output import Column, Table
 
 #: The last one is set by the app alone.
 REASONS = [reason.value for reason in RevocationReason if reason is not RevocationReason.UNDELIVERED]
@@ -47,16 +47,14 @@ class Command(KeyCommand):
         now = timezone.now()
         open_keys = [key for key in found if not key.is_revoked()]
         if options["dry_run"]:
-            self._preview(open_keys, found, unknown, now=now, as_json=options["as_json"])
+            self._preview(open_keys, found, unknown, now=now)
             return
         if open_keys and self.can_ask and not (options["no_input"] or options["as_json"]):
             self._ask(open_keys, now=now)
         self._revoke(found, unknown, options=options, now=now)
 
-    def _preview(
-        self, open_keys: list[APIKey], found: list[APIKey], unknown: list[str], *, now: datetime, as_json: bool
-    ) -> None:
-        listing = self._listing(now=now, as_json=as_json, dry_run=True)
+    def _preview(self, open_keys: list[APIKey], found: list[APIKey], unknown: list[str], *, now: datetime) -> None:
+        listing = self.listing(_columns(now=now), command="revoke_key", dry_run=True)
         for key in open_keys:
             listing.add(key)
         revoked = len(found) - len(open_keys)
@@ -77,7 +75,7 @@ class Command(KeyCommand):
     def _revoke(self, found: list[APIKey], unknown: list[str], *, options: dict[str, Any], now: datetime) -> None:
         listing = None
         if options["as_json"] or not self.to_terminal:
-            listing = self._listing(now=now, as_json=options["as_json"], dry_run=False)
+            listing = self.listing(_columns(now=now), command="revoke_key")
         counts = {"revoked": 0, "already_revoked": 0, "failed": len(unknown)}
         for key in found:
             try:
@@ -109,14 +107,6 @@ class Command(KeyCommand):
             return {}
         detail = _("No key has the id %(key_id)s.") % {"key_id": ", ".join(unknown)}
         return {"error": {"code": "key_unknown", "detail": detail}}
-
-    def _listing(self, *, now: datetime, as_json: bool, dry_run: bool) -> Listing[APIKey]:
-        shown = _columns(now=now)
-        if as_json:
-            return json_listing(shown, self.stdout, command="revoke_key", dry_run=dry_run, limit=None)
-        if self.to_terminal:
-            return Table(shown, self.stdout, style=self.table_style)
-        return TabSeparated(shown, self.stdout)
 
 
 def _columns(*, now: datetime) -> list[Column[APIKey]]:

@@ -21,7 +21,7 @@ from ..delivery import Destination
 from ..durations import duration
 from ..interruption import Interruption
 from ..key_command import DUE, FAILED, INTERRUPTED, SOME_FAILED, WRONG_USE, KeyCommand, RefusedError, limit_argument
-from ..output import Listing, Table, TabSeparated, json_listing
+from ..output import Listing, Table
 from ..progress import Progress
 from ..rotation import Rotation, Selection, rotation_columns, secret_line, selected, working_keys
 
@@ -266,14 +266,14 @@ class _Run:
         return {"error": {"code": "keys_failed", "detail": detail}}
 
     def _listing(self) -> Listing[Rotation]:
-        command, options = self._command, self._options
-        shown = rotation_columns(now=self._now)
-        if options["as_json"]:
-            dry_run = options["dry_run"] or options["check"]
-            return json_listing(shown, command.stdout, command="rotate_keys", dry_run=dry_run, limit=options["limit"])
-        if command.to_terminal:
-            return Table(shown, command.stdout, style=command.table_style)
-        return TabSeparated(shown, command.stdout, more=("plaintext",) if options["show_secrets"] else ())
+        options = self._options
+        return self._command.listing(
+            rotation_columns(now=self._now),
+            command="rotate_keys",
+            dry_run=options["dry_run"] or options["check"],
+            limit=options["limit"],
+            more=("plaintext",) if options["show_secrets"] else (),
+        )
 
     def _planned(self, key: APIKey) -> Rotation:
         return Rotation.planned(key, now=self._now, overlap=self._overlap)
