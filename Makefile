@@ -23,11 +23,12 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .tox
+	rm -rf $(VENV) demo.sqlite3* build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .tox
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The empty files are stamps: what they stand for is installed again only when pyproject.toml changes.
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) (once, about 20 s)…"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

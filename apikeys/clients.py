@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from . import events, policy, signals
 from .core import errors
-from .core.networks import normalise_networks
 from .core.scopes import as_names
 from .models import Client, EventKind
 from .registry import scope_registry
@@ -133,7 +132,7 @@ def _cleaned(name: str, value: Any) -> Any:
     if name == "max_key_lifetime" and value is not None and value <= timedelta(0):
         raise errors.LifetimeRefusedError(_("Keys must live longer than no time at all."), reason="past")
     if name == "allowed_networks" and value is not None:
-        return normalise_networks(value)
+        return policy.clean_networks(value)
     return value
 
 

@@ -21,7 +21,6 @@ from django.views.decorators.debug import sensitive_variables
 from . import events, issuance, policy, signals
 from .conf import settings
 from .core import errors
-from .core.networks import normalise_networks
 from .core.scopes import as_names
 from .issuance import IssuedKey as IssuedKey  # noqa: PLC0414  # it is what issue and rotate return
 from .models import LAST_USED_ACCURACY, APIKey, Client, EventKind, KeyRevocation, RevocationReason, user_name_of
@@ -61,7 +60,7 @@ def issue(
         note=policy.clean_note(note),
         owner=owner,
         acts_for_user=owner is not None,
-        allowed_networks=None if allowed_networks is None else normalise_networks(allowed_networks),
+        allowed_networks=None if allowed_networks is None else policy.clean_networks(allowed_networks),
         created_by=by,
         form_id=form_id,
     )
@@ -69,14 +68,13 @@ def issue(
     with transaction.atomic(using=_database()):
         now = timezone.now()
         key.client = client = _locked_client(client)
-        if not client.is_active:
-            raise errors.ClientNotActiveError(_("The client “%(client)s” is switched off.") % {"client": client.name})
+        policy.require_active(client)
         # Once more, with the row that nobody can change now.
         key.scopes = policy.require_scopes(scopes, client=client)
         key.created_at, key.expires_at = now, policy.expiry(lifetime, client=client, now=now)
         policy.refuse_duplicate_name(key.name, client=client, now=now)
         if owner is not None:
-            policy.refuse_too_many_keys(owner, now=now)
+            policy.refuse_too_many_keys(owner, by=by, now=now)
         issued = issuance.insert(key, secret)
         events.record(
             EventKind.ISSUED,
@@ -216,8 +214,9 @@ def edit(key: APIKey, *, name: str, note: str, by: Any = None, source: str = "py
     policy.require(permitted=policy.may_edit(by))
     name, note = policy.clean_name(name), policy.clean_note(note)
     with transaction.atomic(using=_database()):
-        client = _locked_client(key.client)
+        # The key first, as everywhere: its event needs the client's row, and whoever holds that would wait for the key.
         locked = _locked(key)
+        client = _locked_client(locked.client)
         changed = [field for field, value in (("name", name), ("note", note)) if getattr(locked, field) != value]
         if not changed:
             return
@@ -248,6 +247,9 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
         AlreadyUsedError: If it was used or rotated, so that somebody has it.
     """
     with transaction.atomic(using=_database()):
+        if key.replaces is not None:
+            # The older one first, as ``revoke`` does.
+            _locked(key.replaces)
         locked = _locked(key)
         if locked.last_used_at is not None or locked.overlap_ends_at is not None:
             raise errors.AlreadyUsedError(_("This key was used, so somebody has it. Revoke it instead."))
@@ -369,6 +371,10 @@ def _unseen_successors(key: APIKey, *, locked: APIKey) -> Iterator[APIKey]:
 
 def _require_rotatable(key: APIKey, *, now: datetime) -> None:
     policy.refuse_replaced(key)
+    policy.require_own_mode(key)
+    policy.require_active(key.client)
+    if key.owner is not None:
+        policy.require_owner(key.owner)
     if _is_revoked(key) or key.is_expired(now=now) or key.is_orphaned:
         raise errors.KeyNotWorkingError(_("This key no longer works, so there is nothing to overlap."))
 

@@ -17,15 +17,19 @@ from django.utils.translation import ngettext
 
 from .conf import settings
 from .core import errors, keyformat
+from .core.networks import normalise_networks
 from .core.scopes import as_names
 from .models import APIKey, APIKeyQuerySet, Client, user_name_of
-from .registry import declared, scope_registry
+from .registry import scope_registry
 
-#: They turn the reading direction of what follows, so that a name can pass for another.
-_DIRECTION_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+#: Letters and symbols that show nothing.
+_BLANKS = set("\u115f\u1160\u2800\u3164\uffa0")
+#: They join letters of Persian words and parts of emoji. Other invisible characters let one name pass for another.
+_JOINERS = set("\u200c\u200d")
 #: In characters; the columns of names and notes are as wide.
 MAX_NAME = 80
 MAX_NOTE = 200
+MAX_NETWORKS = 100
 MAX_DESCRIPTION = 2000
 
 
@@ -47,11 +51,13 @@ def clean_text(text: str, *, most: int, what: str, lines: bool = False) -> str:
         NameRefusedError: If it is longer than *most*, holds control characters or looks like a key.
     """
     text = text.strip()
+    if any(is_unprintable(letter) for letter in text if not (lines and letter in "\r\n")):
+        raise errors.NameRefusedError(_("%(what)s must not contain control characters.") % {"what": what})
+    # One writing for what looks the same: a name is typed again to confirm, and compared with others.
+    text = unicodedata.normalize("NFC", text if lines else " ".join(text.split()))
     if len(text) > most:
         message = _("%(what)s may have at most %(most)d characters.")
         raise errors.NameRefusedError(message % {"what": what, "most": most})
-    if any(is_unprintable(letter) for letter in text if not (lines and letter in "\r\n")):
-        raise errors.NameRefusedError(_("%(what)s must not contain control characters.") % {"what": what})
     if keyformat.key_pattern(settings.PREFIX).search(text):
         raise errors.NameRefusedError(_("%(what)s must not contain a key. Never paste it here.") % {"what": what})
     return text
@@ -65,7 +71,7 @@ def clean_name(name: str) -> str:
         NameRefusedError: If it is empty, or for the reasons of ``clean_text``.
     """
     cleaned = clean_text(name, most=MAX_NAME, what=_("The name"))
-    if not cleaned:
+    if not any(unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANKS for letter in cleaned):
         raise errors.NameRefusedError(_("Give the key a name."))
     return cleaned
 
@@ -78,6 +84,19 @@ def clean_note(note: str) -> str:
 def clean_description(description: str) -> str:
     """Return *description*, of several lines, as it is stored; raises as ``clean_text``."""
     return clean_text(description, most=MAX_DESCRIPTION, what=_("The description"), lines=True)
+
+
+def clean_networks(lines: Sequence[str]) -> list[str]:
+    """
+    Return *lines* as networks are stored.
+
+    Raises:
+        NetworkSyntaxError: If a line is no address and no network.
+        TooManyNetworksError: If there are more than ``MAX_NETWORKS``: each request compares them all.
+    """
+    if len(lines) > MAX_NETWORKS:
+        raise errors.TooManyNetworksError(_("At most %(most)d networks can be listed.") % {"most": MAX_NETWORKS})
+    return normalise_networks(lines)
 
 
 def require_scopes(scopes: str | Sequence[str], *, client: Client) -> list[str]:
@@ -183,6 +202,29 @@ def require_owner(owner: Any) -> None:
         raise errors.OwnerNotActiveError(_("%(person)s is disabled.") % {"person": owner.get_username()})
 
 
+def require_active(client: Client) -> None:
+    """
+    Pass where keys of *client* may be made.
+
+    Raises:
+        ClientNotActiveError: If it is switched off.
+    """
+    if not client.is_active:
+        raise errors.ClientNotActiveError(_("The client “%(client)s” is switched off.") % {"client": client.name})
+
+
+def require_own_mode(key: APIKey) -> None:
+    """
+    Pass where *key* is of the mode of this deployment.
+
+    Raises:
+        KeyNotWorkingError: If not: its replacement would work where it does not.
+    """
+    if key.mode != settings.MODE:
+        message = _("This is a %(presented)s key; this server takes %(expected)s keys.")
+        raise errors.KeyNotWorkingError(message % {"presented": key.mode, "expected": settings.MODE})
+
+
 def service_keys_available() -> bool:
     """Whether ``client:…`` can't be the primary key of a person."""
     return not isinstance(get_user_model()._meta.pk, models.CharField | models.TextField)
@@ -224,7 +266,8 @@ def holds_rights_of(by: Any, owner: Any) -> bool:
     """Whether *by* holds every Django permission that *owner* holds; only superusers equal superusers."""
     if by.is_superuser and by.is_active:
         return True
-    if owner.is_superuser:
+    # Django tells of no permission of a disabled person, who may be enabled again with all of them.
+    if owner.is_superuser or not owner.is_active:
         return False
     return set(owner.get_all_permissions()) <= set(by.get_all_permissions())
 
@@ -233,7 +276,13 @@ def not_grantable(names: Sequence[str], *, by: Any) -> list[str]:
     """Return those of *names* that *by* may not give to a key."""
     if by is None or (by.is_superuser and by.is_active):
         return []
-    return [scope.name for scope in declared(names) if scope.is_reserved or not by.has_perms(scope.permissions)]
+    registry = scope_registry()
+    # What is not declared today may be tomorrow, with rights that nobody looked at.
+    return [
+        name
+        for name in names
+        if name not in registry or registry[name].is_reserved or not by.has_perms(registry[name].permissions)
+    ]
 
 
 def require_grantable(names: Sequence[str], *, by: Any) -> None:
@@ -299,15 +348,17 @@ def refuse_duplicate_name(name: str, *, client: Client, now: datetime, family: s
         raise errors.DuplicateNameError(message % {"name": name}, key=key)
 
 
-def refuse_too_many_keys(owner: Any, *, now: datetime) -> None:
+def refuse_too_many_keys(owner: Any, *, by: Any, now: datetime) -> None:
     """
     Pass where *owner* may hold one more key, a key and its replacements counted once. Locks the owner's row.
 
     Raises:
         TooManyKeysError: If not.
     """
-    people = get_user_model()._default_manager.using(_keys().db).filter(pk=owner.pk)
-    # The owner's row too: one person's keys may belong to several clients. Always after the client's row.
+    # The owner's row too: one person's keys may belong to several clients. Always after the client's row, and with
+    # the row of *by*, which the new key refers to, in one order: two people may issue for each other.
+    involved = {person.pk for person in (owner, by) if person is not None}
+    people = get_user_model()._default_manager.using(_keys().db).filter(pk__in=involved).order_by("pk")
     no_key = connections[people.db].features.has_select_for_no_key_update
     list(people.select_for_update(no_key=no_key).values_list("pk"))
     limit = settings.MAX_KEYS_PER_OWNER
@@ -317,8 +368,8 @@ def refuse_too_many_keys(owner: Any, *, now: datetime) -> None:
 
 
 def is_unprintable(letter: str) -> bool:
-    """Whether *letter* ends a line, moves a cursor or turns the direction of what follows."""
-    return letter in _DIRECTION_CONTROLS or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}
+    """Whether *letter* ends a line, moves a cursor, turns the direction of what follows or can't be seen."""
+    return letter not in _JOINERS and unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def long_date(instant: datetime) -> str:

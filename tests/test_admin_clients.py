@@ -234,3 +234,23 @@ def test_number_of_queries_does_not_grow_with_the_events(client):
     queries_with(4)
 
     assert queries_with(10) == queries_with(30)
+
+
+def test_an_old_page_does_not_undo_what_somebody_else_did_since(client):
+    app = ClientFactory(name="Web app")
+    seen = client.get(page_of(app)).context["adminform"].form.initial["seen"]
+    clients.disable(app)
+
+    response = client.post(page_of(app), fields(contact="ops@example.com", seen=seen))
+
+    assert "Somebody else changed this client since you opened the page." in response.text
+    assert not Client.objects.get(pk=app.pk).is_active
+
+
+def test_a_fresh_page_saves(client):
+    app = ClientFactory(name="Web app")
+    seen = client.get(page_of(app)).context["adminform"].form.initial["seen"]
+
+    client.post(page_of(app), fields(contact="ops@example.com", seen=seen))
+
+    assert Client.objects.get(pk=app.pk).contact == "ops@example.com"

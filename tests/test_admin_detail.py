@@ -138,6 +138,52 @@ def test_history_has_one_row_for_each_change(client, gilfoyle):
     ]
 
 
+def test_history_of_a_replacement_begins_with_what_it_replaced(client, gilfoyle):
+    key = make_key().key
+    with time_machine.travel(NOW, tick=False):
+        replacement = keys.rotate(key, by=gilfoyle).key
+    keys.edit(replacement, name="New", note="")
+
+    response = client.get(page_of(replacement))
+
+    newest, oldest = response.context["events"]
+    assert newest.what == "Edited"
+    assert (oldest.at, oldest.who, oldest.what, oldest.details) == (
+        NOW,
+        "gilfoyle",
+        "Issued",
+        f"As the replacement of {key.masked}",
+    )
+
+
+def test_history_of_a_replacement_that_was_never_shown_tells_both(client):
+    replacement = keys.rotate(make_key().key).key
+    keys.withdraw_undelivered(replacement)
+
+    response = client.get(page_of(replacement))
+
+    assert [line.what for line in response.context["events"]] == ["Revoked", "Issued"]
+
+
+def test_second_replacement_names_the_key_that_it_replaces_itself(client):
+    first = keys.rotate(make_key().key).key
+    second = keys.rotate(first).key
+
+    response = client.get(page_of(second))
+
+    assert [line.details for line in response.context["events"]] == [f"As the replacement of {first.masked}"]
+
+
+def test_key_without_a_record_has_no_empty_table(client):
+    key = make_key().key
+    KeyEvent.objects.all().delete()
+
+    page = shown(client, key)
+
+    assert "Nothing is on record." in page
+    assert '<th scope="col">When</th>' not in page
+
+
 def test_long_history_leads_to_all_events(client):
     key = make_key().key
     for number in range(20):

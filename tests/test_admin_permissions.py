@@ -274,3 +274,19 @@ def test_verifier_is_on_no_page(client):
 
     assert "argon2" not in pages
     assert key.verifier.rpartition("$")[2] not in pages
+
+
+@pytest.mark.parametrize("lookup", ["verifier__regex=^argon2id", "verifier__startswith=a", "form_id__startswith=a"])
+def test_what_no_page_shows_can_not_be_guessed_letter_by_letter(client, lookup):
+    make_key()
+    client.force_login(PersonFactory(rights=["view_apikey"]))
+
+    assert client.get(f"{LIST}?{lookup}").status_code == 400
+
+
+@pytest.mark.parametrize("page", ["rotate", "revoke", "edit", "narrow"])
+def test_whether_a_key_exists_is_nothing_for_those_without_the_right(client, page):
+    key = make_key().key
+    client.force_login(PersonFactory(rights=["view_apikey"]))
+
+    assert [client.get(f"{LIST}{pk}/{page}/").status_code for pk in (key.pk, key.pk + 1000)] == [403, 403]

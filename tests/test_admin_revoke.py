@@ -6,10 +6,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from apikeys import keys
+from apikeys import clients, keys
 from apikeys.models import APIKey, KeyEvent, KeyRevocation
 from apikeys.testing import ApiKeyClient, make_key
-from tests.admin_pages import control_in, controls_in, errors_in, page_of
+from tests.admin_pages import CLIENTS, control_in, controls_in, errors_in, page_of
 from tests.factories import ClientFactory, PersonFactory
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
@@ -63,6 +63,45 @@ def test_person_is_told_that_it_is_done(client):
 
     assert response.redirect_chain == [(page_of(key), 302)]
     assert "“Nightly export” is revoked. Requests with it now get 401." in response.content.decode()
+
+
+NEXT = "Disable the client to stop all of its keys."
+
+
+def test_leak_leads_on_to_the_client(client):
+    key = make_key().key
+
+    response = client.post(page_of(key, "revoke"), fields(), follow=True)
+
+    assert f'Next: <a href="{CLIENTS}{key.client.pk}/change/">{NEXT}</a>' in response.content.decode()
+
+
+def revoked_for_another_reason(key):
+    keys.revoke(key, reason="unneeded")
+
+
+def leaked_from_a_disabled_client(key):
+    keys.revoke(key, reason="leaked")
+    clients.disable(key.client)
+
+
+@pytest.mark.parametrize("ended", [revoked_for_another_reason, leaked_from_a_disabled_client])
+def test_nothing_leads_on_where_the_client_need_not_or_can_not_be_disabled(client, ended):
+    key = make_key().key
+    ended(key)
+
+    assert NEXT not in client.get(page_of(key)).content.decode()
+
+
+def test_leak_leads_on_only_for_those_who_may_change_clients(client):
+    key = make_key().key
+    keys.revoke(key, reason="leaked")
+    client.force_login(PersonFactory(rights=["view_apikey", "view_client"]))
+
+    page = client.get(page_of(key)).content.decode()
+
+    assert "It leaked or may have leaked" in page
+    assert NEXT not in page
 
 
 def test_page_says_what_happens_before_it_happens(client):

@@ -51,6 +51,21 @@ def test_options_show_when_the_old_key_stops(client):
     assert "Same length as before (90 days, until 20 February 2027)" in page
 
 
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [
+        pytest.param(timedelta(minutes=15), "15 minutes, until 22 November 2026, 05:15 UTC", id="minutes"),
+        pytest.param(timedelta(hours=23), "23 hours, until 23 November 2026, 04:00 UTC", id="hours"),
+        pytest.param(timedelta(days=1), "1 day, until 23 November 2026", id="a-day"),
+    ],
+)
+@pytest.mark.usefixtures("_clock_stands_still")
+def test_same_length_under_a_day_is_told_to_the_minute(client, length, told):
+    page = client.get(page_of(make_key(lifetime=length).key, "rotate")).content.decode()
+
+    assert f"Same length as before ({told})" in page
+
+
 def test_overlap_above_the_limit_is_not_offered(client):
     with override_settings(APIKEYS={**settings.given(), "MAX_OVERLAP": timedelta(hours=2)}):
         response = client.get(page_of(make_key().key, "rotate"))

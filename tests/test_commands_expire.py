@@ -150,11 +150,17 @@ def test_terminal_shows_when_they_ended(run_out):
     assert "Recorded that 3 keys ran out." in result.err
 
 
-def test_cron_hears_nothing_but_the_header(clock):
+def test_cron_hears_nothing_where_nothing_was_due(clock):
     result = run("expire_keys", "--verbosity", "0")
 
+    assert (result.code, result.raw, result.err) == (0, "", "")
+
+
+def test_cron_hears_of_each_key_that_ran_out(run_out):
+    result = run("expire_keys", "--verbosity", "0")
+
+    assert [row["name"] for row in result.rows] == ["First", "Second", "Third"]
     assert result.err == ""
-    assert len(result.lines) == 1
 
 
 def test_new_tag_secret_tags_new_keys_and_old_keys_work_on():

@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import stat
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import override_settings
@@ -145,6 +146,12 @@ def test_event_says_that_a_command_did_it(richard):
     issue("--show-secrets")
 
     assert KeyEvent.objects.get(kind="issued").source == "command"
+
+
+def test_terminal_is_told_which_line_is_the_key(richard):
+    result = issue(terminal=WIDE)
+
+    assert "The last line is the key. Copy it now: it can't be shown again." in result.err
 
 
 def test_debug_shows_a_line_to_paste_on_a_terminal(richard, settings):
@@ -314,6 +321,32 @@ def test_no_secret_in_stderr_or_in_a_log(richard, caplog, options):
     assert result.code == 0
     # What the database driver logs under DEBUG holds the verifier, never the key.
     assert keys_in(result.err, caplog.text) == []
+
+
+def test_dry_run_says_what_it_would_issue_and_make():
+    options = ("--scope", "todo:write", "--lifetime", "5d", "--create-owner", "--dry-run")
+
+    with time_machine.travel(datetime(2026, 11, 22, 4, 6, tzinfo=UTC), tick=False):
+        result = issue(*options, owner="newcomer", name="Short")
+
+    assert (result.code, result.raw) == (0, "")
+    assert result.err.splitlines() == [
+        "Would make the user “newcomer”, who has no password.",
+        "Would make the client “Default”, whose keys may hold: todo:read, todo:write, usage:read.",
+        (
+            "Would issue “Short” for the client “Default”, owner: newcomer, scopes: todo:read, todo:write, "
+            "expires: 2026-11-27 04:06 UTC."
+        ),
+        "Nothing was changed. Run without --dry-run to issue the key.",
+    ]
+
+
+def test_dry_run_of_a_service_key_with_an_existing_client_makes_nothing_else():
+    ClientFactory(name="Metrics")
+
+    result = issue("--dry-run", owner=None)
+
+    assert result.err.startswith("Would issue “First” for the client “Metrics”, owner: nobody, scopes: todo:read, ")
 
 
 @pytest.mark.parametrize("owner", ["newcomer", "richard"])

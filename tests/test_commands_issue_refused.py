@@ -53,6 +53,18 @@ def test_wrong_use_leaves_nothing_behind():
     assert not get_user_model().objects.exists()
 
 
+def test_scope_above_the_ceiling_is_told_with_the_way_out(richard):
+    ClientFactory(name="Watch", allowed_scopes=["todo:read"])
+
+    result = issue("--show-secrets", "--json", scope="todo:write")
+
+    assert (result.code, result.json["error"]["code"]) == (2, "scope_above_ceiling")
+    assert (
+        "The client “Watch” may not hold: todo:write. "
+        "Change its permissions in the admin (Clients) or with clients.set_ceiling."
+    ) in result.err
+
+
 def test_refused_state_exits_with_one(richard):
     clients.disable(ClientFactory(name="Watch"))
 

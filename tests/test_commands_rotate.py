@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from apikeys import clients, keys
 from apikeys.conf import settings
-from apikeys.models import APIKey, KeyEvent
+from apikeys.models import APIKey, Client, KeyEvent
 from apikeys.testing import ApiKeyClient, make_key
 from tests.commands import keys_in
 from tests.factories import UserFactory
@@ -221,7 +221,19 @@ def test_run_that_rotates_nothing_for_failures_exits_with_one():
     result = rotate_unasked("--key", key.key_id)
 
     assert result.code == 1
-    assert f"{key.key_id}: Revoked: revoked just now" in result.err
+    assert f"{key.key_id}: Revoked just now\n" in result.err
+
+
+def test_key_that_can_not_be_rotated_is_told_with_its_state(clock):
+    expired = make_key(lifetime=timedelta(days=1)).key
+    suspended = make_key().key
+    clients.disable(suspended.client)
+    clock.shift(timedelta(days=4))
+
+    result = rotate_unasked("--key", expired.key_id, "--key", suspended.key_id)
+
+    assert f"{expired.key_id}: Expired 3 days ago\n" in result.err
+    assert f"{suspended.key_id}: Suspended: client is disabled\n" in result.err
 
 
 def test_run_that_rotates_some_exits_with_three(web_app):
@@ -236,6 +248,38 @@ def test_run_that_rotates_some_exits_with_three(web_app):
 @pytest.mark.parametrize(("within", "code"), [("14d", 4), ("1h", 0)], ids=["due", "not due"])
 def test_check_exits_with_four_where_keys_are_due(web_app, within, code):
     assert rotate("--expiring-within", within, "--check").code == code
+
+
+def test_check_says_how_to_rotate(web_app):
+    result = rotate("--expiring-within", "14d", "--check")
+
+    assert result.err.endswith("Nothing was changed. Run without --check to rotate.\n")
+
+
+def test_cron_hears_nothing_where_nothing_is_due(web_app):
+    result = rotate_unasked("--expiring-within", "1h", "--verbosity", "0")
+
+    assert (result.code, result.raw, result.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("terminal", [None, WIDE], ids=["pipe", "terminal"])
+def test_names_in_sentences_break_no_line_and_move_no_cursor(terminal):
+    owner = UserFactory(username="a\x1b[2J\nb\u202ec")
+    issued = make_key(owner=owner)
+    Client.objects.filter(pk=issued.key.client.pk).update(name="x\x1b[1A\x9b2Jy\rz")
+    options = ("--client", "x\x1b[1A\x9b2Jy\rz", "--owner", owner.username, "--dry-run")
+
+    result = rotate(*options, "--no-color", terminal=terminal)
+
+    assert "of the client “x\ufffd[1A\ufffd2Jy z”, act for a\ufffd[2J b\ufffdc" in result.err
+    assert not set(result.raw + result.err) & set("\x1b\x9b\r\u202e")
+    assert len(result.lines) == 2
+
+
+def test_names_in_errors_break_no_line_and_move_no_cursor():
+    result = rotate("--client", "x\x1b[1A\ny", "--dry-run")
+
+    assert (result.code, result.err) == (2, "CommandError: There is no client with the id or name “x\ufffd[1A y”.\n")
 
 
 def test_nothing_due_exits_with_zero(web_app):

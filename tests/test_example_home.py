@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import time_machine
 from django.test import Client as Browser
+from django.urls import reverse
 from django.utils import timezone
 
 from apikeys import keys
 from apikeys.models import APIKey
 from apikeys.testing import ApiKeyClient, make_key
 from example_project.todo.models import Todo
+from example_project.todo.story import VISITOR_NOTE
 from tests import example_data
 from tests.example_data import A_KEY, ask_for_key, counts, form_id, key_on, person
 
@@ -78,6 +80,20 @@ def test_a_key_is_in_one_response_that_nobody_stores(seeded, client):
     assert not any(plaintext.rpartition("_")[2] in text for text in kept)
 
 
+def test_a_key_that_could_not_be_shown_is_withdrawn(seeded, client, settings):
+    (engine,) = settings.TEMPLATES
+    broken = ("django.template.loaders.locmem.Loader", {"todo/reveal.html": "{% include 'nowhere.html' %}"})
+    loaders = [broken, "django.template.loaders.app_directories.Loader"]
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": loaders}}]
+    client.raise_request_exception = False
+
+    response = ask_for_key(client)
+
+    assert response.status_code == 500
+    assert not A_KEY.search(response.content.decode())
+    assert APIKey.objects.get(note=VISITOR_NOTE).revocation.reason == "undelivered"
+
+
 def test_reloading_the_page_of_a_key_makes_no_second_one(seeded, client):
     same = form_id(client)
     ask_for_key(client, form_id=same)
@@ -133,16 +149,37 @@ def test_steps_are_ticked_as_they_are_done(seeded, client):
     seen.append(ticks(client))
     replacement = keys.rotate(key)
     ApiKeyClient(replacement).get("/api/todos/")
-    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
-        ApiKeyClient(plaintext).get("/api/todos/")
+    ApiKeyClient(plaintext).get("/api/todos/")
     seen.append(ticks(client))
     keys.revoke(key, reason="unneeded")
     ApiKeyClient(plaintext).get("/api/todos/")
     seen.append(ticks(client))
     client.force_login(person("gilfoyle"))
+    address = reverse("admin:apikeys_apikey_revoke", args=[replacement.key.pk])
+    page = client.post(address, {"reason": "unneeded", "confirmation": replacement.key.name}, follow=True)
     seen.append(ticks(client))
 
+    assert "gilfoyle" in page.content.decode()
     assert [sum(done) for done in seen] == [1, 2, 3, 4]
+
+
+def test_a_key_that_was_not_called_around_its_rotation_ticks_no_rotation(seeded, client):
+    plaintext = key_on(ask_for_key(client))
+    key = APIKey.objects.get(key_id=plaintext.split("_")[2])
+
+    ApiKeyClient(plaintext).get("/api/todos/")
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        ApiKeyClient(keys.rotate(key)).get("/api/todos/")
+
+    assert ticks(client) == [True, False, False, False]
+
+
+def test_signing_in_ticks_no_step(seeded, client):
+    ask_for_key(client)
+
+    client.login(username="gilfoyle", password="hail-anton")
+
+    assert ticks(client) == [False, False, False, False]
 
 
 def test_starting_over_gives_the_seeded_data_back(seeded, client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -81,6 +82,16 @@ def test_an_answer_without_the_missing_permission_is_called_a_bug(seeded, client
     monkeypatch.setattr(TodoViewSet, "required_scopes", {"POST": ["usage:read"]})
 
     assert "This is a bug" in client.post("/?as=richard").content.decode()
+
+
+def test_a_long_answer_is_cut_at_the_end_of_a_line_and_marked(seeded, client):
+    page = client.post("/?as=richard").content.decode()
+
+    answers = [html.unescape(text) for text in re.findall(r"<pre>(HTTP/1.1 200.*?)</pre>", page, re.DOTALL)]
+    long, *_rest = answers
+    assert len(long) > 2000
+    assert re.search(r"[,{}\]]\n…$", long)
+    assert [text.endswith("…") for text in answers].count(True) < len(answers)
 
 
 def test_the_matrix_follows_the_ceiling_of_a_client(seeded, client):

@@ -112,6 +112,15 @@ def test_the_seed_is_refused_without_debug(settings):
     assert not get_user_model().objects.exists()
 
 
+def test_the_seed_prints_what_there_is(capsys):
+    call_command("seed_demo")
+
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(
+        r"Seeded: 2 users, 1 administrator, 1 disabled person, 21 to-dos, 4 apps, 14 keys, \d+ events\.", line
+    )
+
+
 def test_the_seed_prints_who_can_sign_in(capsys, client):
     call_command("seed_demo")
 

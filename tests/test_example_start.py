@@ -61,8 +61,9 @@ def test_a_revoked_key_is_refused_by_the_server_at_once(demo):
     assert json.loads(body)["code"] == "key_revoked"
 
 
-def test_what_is_printed_leads_to_the_home_page_and_the_admin(demo):
+def test_what_is_printed_leads_to_the_home_page_the_web_app_and_the_admin(demo):
     assert f"{demo.url}/\n" in demo.printed
+    assert f"{demo.url}/todos/    richard / middle-out\n" in demo.printed
     assert f"{demo.url}/admin/    gilfoyle / " in demo.printed
 
 

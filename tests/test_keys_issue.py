@@ -335,3 +335,35 @@ def test_the_mode_of_a_new_key_is_that_of_the_deployment(client, settings):
 
     assert make_key(client=client).plaintext.startswith("pp_test_")
     assert apikeys_settings.MODE == "test"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("\u200b", id="zero width"),
+        pytest.param("Export\u200b", id="zero width inside"),
+        pytest.param("Export\u200f", id="direction mark"),
+        pytest.param("\u3164", id="a letter that shows nothing"),
+        pytest.param("\u0301", id="an accent alone"),
+    ],
+)
+def test_a_name_that_can_not_be_seen_or_told_apart_is_refused(client, name):
+    with pytest.raises(errors.NameRefusedError):
+        keys.issue(client, name=name, scopes="todo:read")
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        pytest.param("Nightly  export", "Nightly export", id="two spaces"),
+        pytest.param("Nightly\u00a0export", "Nightly export", id="no-break space"),
+        pytest.param("Cafe\u0301", "Café", id="accent apart"),
+    ],
+)
+def test_names_that_look_the_same_are_stored_the_same(client, name, stored):
+    assert make_key(client=client, name=name).key.name == stored
+
+
+def test_more_networks_than_a_request_can_compare_are_refused(client):
+    with pytest.raises(errors.TooManyNetworksError, match="At most 100 networks"):
+        make_key(client=client, allowed_networks=[f"10.0.{number}.0/24" for number in range(101)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
@@ -15,7 +14,7 @@ from apikeys.core import errors
 from apikeys.models import APIKey, KeyEvent, KeyRevocation
 from apikeys.testing import make_key
 from tests.factories import ClientFactory, UserFactory
-from tests.threads import at_once
+from tests.races import fresh, of_type, race
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -23,28 +22,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 ROUNDS = 8
 
 
-def race(*calls: Callable[[], object]) -> list[object]:
-    """Return what *calls* return or are refused with, started together."""
-    return at_once(*(partial(outcome_of, call) for call in calls))
-
-
-def outcome_of(call):
-    try:
-        return call()
-    except errors.APIKeysError as error:
-        return error
-
-
-def of_type(results, kind):
-    return [result for result in results if isinstance(result, kind)]
-
-
 def working():
     return APIKey.objects.working()
-
-
-def fresh(key):
-    return APIKey.objects.get(pk=key.pk)
 
 
 def test_two_rotations_at_once_give_one_replacement():

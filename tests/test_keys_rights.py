@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission
 
+from apikeys import keys
 from apikeys.core import errors
+from apikeys.models import APIKey
 from apikeys.testing import make_key
 from tests.factories import ClientFactory, UserFactory
 
@@ -89,3 +91,22 @@ def test_a_superuser_grants_the_apps_own_scopes(guarded_scopes):
     by = UserFactory(is_superuser=True)
 
     assert make_key(client=guarded_scopes, owner=by, by=by, scopes="apikeys:introspect").key.pk
+
+
+def test_nobody_gets_the_key_of_a_disabled_person_with_more_rights(client):
+    boss = grant(UserFactory(), "view_user")
+    key = make_key(client=client, owner=boss).key
+    boss.is_active = False
+    boss.save()
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.rotate(APIKey.objects.get(pk=key.pk), by=grant(UserFactory(), "rotate_apikey"))
+
+
+def test_a_scope_that_is_not_declared_for_a_while_is_nothing_to_hand_on(client, settings):
+    settings.APIKEYS = {"SCOPES": {**settings.APIKEYS["SCOPES"], "apikeys:manage": "Manage keys"}}
+    key = make_key().key
+    settings.APIKEYS = {"SCOPES": {"todo:read": "View to-dos"}}
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.rotate(APIKey.objects.get(pk=key.pk), by=grant(UserFactory(), "rotate_apikey"))

@@ -247,3 +247,29 @@ def test_an_undelivered_first_key_is_revoked():
     keys.withdraw_undelivered(issued.key)
 
     assert code(issued) == "key_revoked"
+
+
+def test_a_key_of_the_other_mode_is_not_turned_into_one_that_works(settings):
+    settings.APIKEYS = {**settings.APIKEYS, "MODE": "test"}
+    key = make_key().key
+    settings.APIKEYS = {**settings.APIKEYS, "MODE": "live"}
+
+    with pytest.raises(errors.KeyNotWorkingError, match="This is a test key"):
+        keys.rotate(key)
+
+
+def test_a_switched_off_client_gets_no_replacement():
+    key = make_key().key
+    clients.disable(key.client)
+
+    with pytest.raises(errors.ClientNotActiveError):
+        keys.rotate(APIKey.objects.get(pk=key.pk))
+
+
+def test_a_disabled_person_gets_no_replacement():
+    key = make_key().key
+    key.owner.is_active = False
+    key.owner.save()
+
+    with pytest.raises(errors.OwnerNotActiveError):
+        keys.rotate(APIKey.objects.get(pk=key.pk))

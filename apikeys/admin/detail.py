@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import policy
-from ..models import APIKey, KeyEvent, user_name_of
+from ..models import APIKey, EventKind, KeyEvent, RevocationReason, user_name_of
 from ..registry import scope_registry
 from ..status import absolute, last_used, relative, status_of
 from . import pages
@@ -80,9 +80,7 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         title=str(key),
         key=key,
         key_status=status,
-        client_url=reverse(f"{site}:apikeys_client_change", args=[key.client_id])
-        if may_open_clients(request.user)
-        else "",
+        client_url=_client_url(site, key) if may_open_clients(request.user) else "",
         owner=owner_link(key, user=request.user, site_name=site),
         issued_by=user_name_of(key.created_by),
         permissions=_permissions(key.scopes),
@@ -99,6 +97,7 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         stops_at=key.overlap_ends_at and absolute(key.overlap_ends_at),
         revoked_at=absolute(key.revocation.at) if key.is_revoked() else "",
         revoked_by=user_name_of(key.revocation.by) if key.is_revoked() else "",
+        disable_client_url=_client_url(site, key) if _may_stop_more(request, key) else "",
         rotate_url=pages.key_url(admin, key, "rotate") if may_rotate else "",
         revoke_url=pages.key_url(admin, key, "revoke")
         if policy.may_revoke(request.user) and not key.is_revoked()
@@ -108,7 +107,7 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         if policy.may_edit(request.user) and is_working and len(key.scopes) > 1
         else "",
         reissue_url=reissue_url(admin, request, key) if not is_working else "",
-        events=[_line(event) for event in events[:_EVENTS]],
+        events=[*(_line(event) for event in events[:_EVENTS]), *_origin(key)],
         events_url=_events_url(site, key) if len(events) > _EVENTS and _may_view_events(request) else "",
         chain=[_link(admin, other, key=key, now=now) for other in chain] if len(chain) > 1 else [],
     )
@@ -130,6 +129,30 @@ def _line(event: KeyEvent) -> Line:
     )
 
 
+def _origin(key: APIKey) -> list[Line]:
+    """Return how *key* came to be, if it replaced another: that event stands on the one it replaced."""
+    if key.family == key.key_id:
+        return []
+    # By family: a replacement that could not be shown is linked to nothing any more.
+    rotated = (
+        KeyEvent.objects.filter(kind=EventKind.ROTATED, key__family=key.family, details__replacement=key.key_id)
+        .select_related("key")
+        .first()
+    )
+    if rotated is None or rotated.key is None:
+        return []
+    details = _("As the replacement of %(key)s") % {"key": rotated.key.masked}
+    return [
+        Line(
+            at=rotated.at,
+            when=absolute(rotated.at),
+            who=who(rotated),
+            what=str(EventKind.ISSUED.label),
+            details=details,
+        )
+    ]
+
+
 def _link(admin: APIKeyAdmin, other: APIKey, *, key: APIKey, now: datetime) -> Link:
     status = status_of(other, now=now)
     return Link(
@@ -138,6 +161,20 @@ def _link(admin: APIKeyAdmin, other: APIKey, *, key: APIKey, now: datetime) -> L
         label=f"{status.symbol} {status.label}",
         detail=status.detail,
         is_this=other.pk == key.pk,
+    )
+
+
+def _client_url(site: str, key: APIKey) -> str:
+    return reverse(f"{site}:apikeys_client_change", args=[key.client_id])
+
+
+def _may_stop_more(request: HttpRequest, key: APIKey) -> bool:
+    # Where one key of a client leaked, others may have.
+    return (
+        key.is_revoked()
+        and key.revocation.reason == RevocationReason.LEAKED
+        and key.client.is_active
+        and request.user.has_perm("apikeys.change_client")
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import keys, policy
+from ..core.errors import APIKeysError
 from ..issuance import IssuedKey
 from ..registry import declared
 from ..status import absolute, relative
@@ -88,7 +90,12 @@ class RevealResponse(TemplateResponse):
         )
 
     def _withdraw(self, error: Exception) -> None:
-        keys.withdraw_undelivered(self.issued.key, by=self.user, source="admin")
+        key = self.issued.key
+        try:
+            keys.withdraw_undelivered(key, by=self.user, source="admin")
+        except (APIKeysError, DatabaseError):
+            # Without the traceback, whose frames hold the key.
+            logger.error("key %s was shown to nobody and could not be withdrawn: revoke it", key.key_id)  # noqa: TRY400
         # Where, but not what: the message of a template's error may quote its context.
         where = "".join(traceback.format_tb(error.__traceback__))
         logger.error(

@@ -250,6 +250,12 @@ class NetworkSyntaxError(ChangeRefusedError):
         self.text = text
 
 
+class TooManyNetworksError(ChangeRefusedError):
+    """More networks than each request can be asked to compare."""
+
+    code = "too_many_networks"
+
+
 class ClientNotActiveError(ChangeRefusedError):
     """A key was asked for a client that is switched off."""
 

@@ -12,6 +12,7 @@ from .errors import ScopeSyntaxError, UndeclaredScopeError
 #: ``scope-token`` of RFC 6749 section 3.3: printable ASCII without space, ``"`` and ``\``.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,100}\Z")
 _MEMBERS = {"resource", "label", "text", "sensitive", "permissions"}
+_MOST_EXPLAINED = 10
 #: Scopes with this beginning are declared by the app and granted by superusers only.
 RESERVED_BEGINNING = "apikeys:"
 
@@ -111,7 +112,9 @@ class ScopeRegistry(Mapping[str, Scope]):
         """
         wanted = set(names)
         if unknown := sorted(wanted - set(self._scopes), key=str):
-            raise UndeclaredScopeError(" ".join(map(self.explain_unknown, unknown)), names=unknown)
+            # Looking for what was meant costs time for each.
+            explained = [self.explain_unknown(name) for name in unknown[:_MOST_EXPLAINED]]
+            raise UndeclaredScopeError(" ".join(explained), names=unknown)
         return [name for name in self._scopes if name in wanted]
 
     def explain_unknown(self, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -12,9 +13,15 @@ from .. import policy
 from ..core import errors
 from ..models import Client
 from .named import PersonField
-from .page_form import without_keys
+from .page_form import hide_keys
 from .permissions import Resource, ScopesField, picker
 from .words import NetworksField, PolicyCharField
+
+
+def fingerprint(client: Client) -> str:
+    """Return a text that differs wherever anything that the form shows of *client* does."""
+    values = [getattr(client, field.attname) for field in client._meta.concrete_fields]
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker alone
@@ -31,6 +38,8 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
     allowed_scopes = ScopesField(required=False)
     max_key_lifetime = forms.IntegerField(required=False, min_value=1, max_value=36500)
     allowed_networks = NetworksField()
+    #: What the client was when the page was opened: an old page must not switch it on again.
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Client
@@ -52,6 +61,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
             options["initial"] = {
                 **(options.get("initial") or {}),
                 "owner": client.owner,
+                "seen": fingerprint(client),
                 "max_key_lifetime": client.max_key_lifetime and client.max_key_lifetime.days,
             }
         super().__init__(*args, **options)
@@ -90,8 +100,12 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
+        seen = self.cleaned_data.get("seen")
+        if self.instance.pk and seen and seen != fingerprint(self.instance):
+            message = _("Somebody else changed this client since you opened the page. Open it again.")
+            self.add_error(None, message)
         if self.errors:
-            self.data = without_keys(self.data)
+            hide_keys(self)
         return cleaned
 
     def _switch_text(self) -> str:

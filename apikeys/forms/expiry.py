@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from ..conf import settings
 from ..models import Client
 from ..policy import DEFAULT, Lifetime, long_date, longest_lifetime
+from ..status import absolute, span_of
 from .page_form import PageForm, Radios
 
 #: The values of the radios beside numbers of days.
@@ -99,7 +100,11 @@ class ExpiryForm(PageForm):
     def _same_label(self) -> str:
         if self.same_expires_at is None:
             return _("Same as before (no expiry)")
-        days = max(round((self.same_expires_at - self.now) / timedelta(days=1)), 1)
+        length = self.same_expires_at - self.now
+        if length < timedelta(days=1):
+            label = _("Same length as before (%(length)s, until %(instant)s)")
+            return label % {"length": span_of(length), "instant": absolute(self.same_expires_at)}
+        days = round(length / timedelta(days=1))
         label = ngettext(
             "Same length as before (%(days)d day, until %(date)s)",
             "Same length as before (%(days)d days, until %(date)s)",

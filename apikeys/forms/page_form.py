@@ -32,12 +32,22 @@ class PageForm(forms.Form):
 
     def show_again(self) -> None:
         """Prepare the form to be shown with its faults."""
-        self.data = without_keys(self.data)
+        hide_keys(self)
         for name in self.fields:
             self.fields[name].widget.attrs.pop("autofocus", None)
         faulty = next((name for name in self.fields if name in self.errors), None)
         if faulty is not None:
             self.fields[faulty].widget.attrs["autofocus"] = True
+
+
+def hide_keys(form: forms.BaseForm) -> None:
+    """Take what looks like a key out of what *form* shows again: the values and the faults that quote them."""
+    form.data = without_keys(form.data)
+    pattern = keyformat.key_pattern(settings.PREFIX)
+    for faults in form.errors.values():
+        for fault in faults.as_data():
+            if pattern.search("".join(map(str, fault.messages))):
+                fault.message, fault.params = pattern.sub("…", fault.messages[0]), None
 
 
 def without_keys(data: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _
 
-from ..core.errors import NameRefusedError, NetworkSyntaxError
-from ..core.networks import normalise_networks
+from .. import policy
+from ..core.errors import NameRefusedError, NetworkSyntaxError, TooManyNetworksError
 
 
 class PolicyCharField(forms.CharField):
@@ -46,7 +46,9 @@ class NetworksField(forms.CharField):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         try:
-            return normalise_networks(text.splitlines()) or None
+            return policy.clean_networks(text.splitlines()) or None
         except NetworkSyntaxError as error:
             message = _("Line %(line)d: “%(text)s” is not an IP address or network.")
             raise forms.ValidationError(message % {"line": error.line, "text": error.text}) from error
+        except TooManyNetworksError as error:
+            raise forms.ValidationError(str(error)) from error

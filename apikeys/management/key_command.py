@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from ..conf import settings
 from ..core import errors, keyformat
 from .durations import positive_number
-from .output import Column, Listing, Table, TabSeparated, encodable, json_listing
+from .output import Column, Listing, Table, TabSeparated, encodable, json_listing, printable
 
 Row = TypeVar("Row")
 
@@ -46,7 +46,7 @@ class RefusedError(CommandError):
     """A command did not do what it was asked. The text never holds a key, whatever was typed."""
 
     def __init__(self, message: str, *, code: str, returncode: int = FAILED) -> None:
-        super().__init__(without_keys(message), returncode=returncode)
+        super().__init__(_sayable(message), returncode=returncode)
         self.code = code
 
 
@@ -121,12 +121,12 @@ class KeyCommand(BaseCommand):
             return json_listing(columns, self.stdout, command=command, dry_run=dry_run, limit=limit)
         if self.to_terminal:
             return Table(columns, self.stdout, style=self.table_style)
-        return TabSeparated(columns, self.stdout, more=more)
+        return TabSeparated(columns, self.stdout, more=more, is_quiet=not self._verbosity)
 
     def remark(self, text: str) -> None:
-        """Write *text* to stderr, uncoloured; ``--verbosity 0`` wants none."""
+        """Write the one line *text* to stderr, uncoloured; ``--verbosity 0`` wants none."""
         if self._verbosity:
-            self.stderr.write(encodable(without_keys(text), self.stderr), _unchanged)
+            self.stderr.write(encodable(_sayable(text), self.stderr), _unchanged)
 
     def confirm(self, question: str) -> None:
         """
@@ -135,7 +135,7 @@ class KeyCommand(BaseCommand):
         Raises:
             RefusedError: If not.
         """
-        self.stderr.write(f"{question} [y/N] ", _unchanged, ending="")
+        self.stderr.write(encodable(f"{_sayable(question)} [y/N] ", self.stderr), _unchanged, ending="")
         self.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise RefusedError(_("Nothing was changed."), code="declined")
@@ -146,7 +146,7 @@ class KeyCommand(BaseCommand):
         return sys.stdin is not None and sys.stdin.isatty() and self.to_terminal
 
     def _refuse_arguments(self, parser: ArgumentParser, message: str) -> NoReturn:
-        message = without_keys(message)
+        message = _sayable(message)
         if not self._called_from_command_line:
             raise CommandError(message, returncode=WRONG_USE)
         self._print_error(message, code="wrong_use")
@@ -154,7 +154,7 @@ class KeyCommand(BaseCommand):
         parser.exit(WRONG_USE, f"{parser.prog}: {message}\n")
 
     def _fail(self, text: str, *, code: str, returncode: int, cause: BaseException) -> NoReturn:
-        text = without_keys(text)
+        text = _sayable(text)
         self._print_error(text, code=code)
         # Django prints the name of the class.
         raise CommandError(text, returncode=returncode) from (None if isinstance(cause, CommandError) else cause)
@@ -172,6 +172,10 @@ def limit_argument(parser: CommandParser) -> None:
 def without_keys(text: str) -> str:
     """Return *text* with every whole key in it masked: people paste them into the wrong option."""
     return keyformat.key_pattern(settings.PREFIX).sub(_masked, text)
+
+
+def _sayable(text: str) -> str:
+    return printable(without_keys(text))
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -113,15 +113,25 @@ class Table(Generic[Row]):
 
 
 class TabSeparated(Generic[Row]):
-    """One line for each row under a line with the members' names. No colour, no boxes."""
+    """
+    One line for each row under a line with the members' names. No colour, no boxes.
 
-    def __init__(self, columns: Sequence[Column[Row]], out: OutputWrapper, *, more: Sequence[str] = ()) -> None:
+    Where there is no row, that line comes too, unless *is_quiet*: cron mails whatever is written.
+    """
+
+    def __init__(
+        self, columns: Sequence[Column[Row]], out: OutputWrapper, *, more: Sequence[str] = (), is_quiet: bool = False
+    ) -> None:
         self._columns = columns
         self._out = out
         self._more = more
-        self._out.write("\t".join([*(column.member for column in columns), *more]))
+        self._has_header = False
+        if not is_quiet:
+            self._write_header()
 
     def add(self, row: Row, **more: Any) -> None:
+        if not self._has_header:
+            self._write_header()
         cells = [printable(_as_text(column.value(row))) for column in self._columns]
         cells += [printable(_as_text(more.get(name))) for name in self._more]
         self._out.write(encodable("\t".join(cells), self._out))
@@ -129,6 +139,10 @@ class TabSeparated(Generic[Row]):
 
     def close(self, counts: Mapping[str, int], **more: Any) -> None:
         self._out.flush()
+
+    def _write_header(self) -> None:
+        self._has_header = True
+        self._out.write("\t".join([*(column.member for column in self._columns), *self._more]))
 
 
 class JSONObject(Generic[Row]):
@@ -182,7 +196,8 @@ def iso(instant: datetime | None) -> str | None:
 
 def printable(text: str) -> str:
     """Return *text* with nothing in it that could end a line or cell, move the cursor or turn the direction."""
-    # Names of users come from anywhere: an escape sequence could rewrite what the operator reads.
+    # Names of users come from anywhere: an escape sequence could rewrite what the operator reads. All that commands
+    # write goes through here, except for JSON, which escapes.
     return "".join(map(_printable_letter, text))
 
 

@@ -173,9 +173,16 @@ def _why_not(key: APIKey, *, now: datetime) -> NotTaken:
     elif key.mode != settings.MODE:
         reason = _("It is a %(mode)s key.") % {"mode": key.mode}
     else:
-        current = status.status_of(key, now=now)
-        reason = f"{current.label}: {current.detail}"
+        reason = _state(key, now=now)
     return NotTaken(key_id=key.key_id, reason=reason, is_failure=replacement is None)
+
+
+def _state(key: APIKey, *, now: datetime) -> str:
+    current = status.status_of(key, now=now)
+    if current.code in {"revoked", "expired"}:
+        # The detail says it by itself: "revoked 3 days ago".
+        return current.detail[:1].upper() + current.detail[1:]
+    return f"{current.label}: {current.detail}"
 
 
 def _key(row: Rotation) -> APIKey:

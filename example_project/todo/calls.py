@@ -48,7 +48,14 @@ class Exchange:
         lines = [f"HTTP/1.1 {self.status} {self.phrase}"]
         lines += [f"{name}: {self.headers[name]}" for name in _SHOWN_HEADERS if name in self.headers]
         shown = json.dumps(self.data, indent=2, ensure_ascii=False) if self.data else self.body
-        return "\n".join([*lines, "", shown[:_MOST_SHOWN]]).rstrip()
+        return "\n".join([*lines, "", _beginning(shown)]).rstrip()
+
+
+def _beginning(text: str) -> str:
+    if len(text) <= _MOST_SHOWN:
+        return text
+    whole_lines, _newline, _rest = text[: _MOST_SHOWN + 1].rpartition("\n")
+    return f"{whole_lines or text[:_MOST_SHOWN]}\n…"
 
 
 @sensitive_variables()

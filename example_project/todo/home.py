@@ -12,7 +12,6 @@ from django.contrib import messages
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -20,10 +19,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import keys
 from apikeys.core.errors import AlreadyIssuedError, APIKeysError
-from apikeys.registry import declared
 
 from . import matrix, seed, steps, story
 from .demonstration import actors_of, demo_only
+from .reveal import reveal
 
 
 @demo_only
@@ -32,6 +31,7 @@ def home(request: HttpRequest, *, problem: str = "", status: int = 200) -> HttpR
     """Show the page; a POST to it asks the API."""
     person, other = actors_of(request)
     try:
+        story.user_of(person)  # who is there once the data are
         is_asked = request.method == "POST" and not problem
         context: dict[str, Any] = {
             "rows": matrix.asked(person, other=other, origin=request) if is_asked else matrix.not_asked(other=other),
@@ -76,9 +76,7 @@ def give_key(request: HttpRequest) -> HttpResponse:
         return home(request, problem=_("%(issued)s Its secret cannot be shown again.") % {"issued": error}, status=409)
     except (APIKeysError, ObjectDoesNotExist, ValueError) as error:
         return home(request, problem=str(error), status=400)
-    path = reverse("todo-list") if app.acts_for_user else reverse("usage")
-    context = {"issued": issued, "app": app, "person": person, "url": request.build_absolute_uri(path)}
-    return render(request, "todo/reveal.html", context | {"scopes": declared(issued.key.scopes)})
+    return reveal(request, issued, app=app, person=person)
 
 
 @demo_only

@@ -239,9 +239,9 @@ def test_a_todo_can_be_added_and_ticked_off(window):
 
     page.get_by_label("Title").fill("Sell the jacket")
     page.get_by_role("button", name="Add").click()
-    page.get_by_role("button", name="Done: Sell the jacket", exact=True).click()
+    page.get_by_role("button", name="Mark as done: Sell the jacket").click()
 
-    expect(page.get_by_role("button", name="Not done: Sell the jacket")).to_be_visible()
+    expect(page.get_by_role("button", name="Reopen: Sell the jacket")).to_be_visible()
 
 
 def test_starting_over_says_so(window):

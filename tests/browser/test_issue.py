@@ -115,6 +115,26 @@ def test_summary_follows_what_is_chosen(page):
     )
 
 
+def test_custom_date_is_asked_for_only_where_it_is_chosen(page):
+    page.goto(ADD)
+    field = page.get_by_label("Custom date").and_(page.locator("[type=date]"))
+    expect(field).to_be_hidden()
+    page.get_by_role("radio", name="Custom date").check()
+
+    expect(field).to_be_visible()
+
+
+def test_warning_about_service_keys_stands_out_only_where_one_is_chosen(page):
+    page.goto(ADD)
+    warning = page.get_by_text("A service key acts for nobody")
+    plain = "rgba(0, 0, 0, 0)"
+    expect(warning).to_be_visible()
+    expect(warning).to_have_css("background-color", plain)
+    page.get_by_role("radio", name="No person (service key)").check()
+
+    expect(warning).not_to_have_css("background-color", plain)
+
+
 def test_preset_chooses_what_reads(page):
     page.goto(ADD)
     page.get_by_role("button", name="Read only").click()

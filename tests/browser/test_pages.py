@@ -18,6 +18,8 @@ from tests.factories import PersonFactory
 
 pytestmark = pytest.mark.browser
 
+SEPARATOR = "\u203a"
+
 #: What is ours: not the admin's header, its side bar and the links of its filters.
 _OURS = {"include": [["#content"]], "exclude": [["#changelist-filter"]]}
 _RULES = {
@@ -124,3 +126,17 @@ def test_every_page_has_one_heading_and_a_title_of_its_own(page, addresses):
 
     assert len(set(titles)) == len(addresses)
     assert set(headings) == {1}
+
+
+def test_breadcrumbs_are_separated_on_our_pages(page, addresses):
+    ours = [address for address in addresses if address != LIST and not address.startswith(CLIENTS)]
+    faulty = []
+    for address in ours:
+        page.goto(address)
+        after = page.locator("ol.breadcrumbs li").evaluate_all(
+            "items => items.map((item) => getComputedStyle(item, '::after').content)"
+        )
+        if [SEPARATOR in text for text in after] != [True] * (len(after) - 1) + [False]:
+            faulty.append(address)
+
+    assert faulty == []

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from ... import clients, keys
-from ...core.errors import ClientNameTakenError
+from ...core.errors import ClientNameTakenError, ScopeAboveCeilingError
 from ...issuance import IssuedKey
-from ...models import APIKey, Client
+from ...models import APIKey, Client, user_name_of
 from ...policy import DEFAULT, Lifetime
 from ...registry import scope_registry
 from .. import columns, delivery, selection
@@ -91,26 +91,48 @@ class Command(KeyCommand):
         key = self._issue(options, keep=False).key
         if options["as_json"]:
             self._print_json(key, dry_run=True)
+        if self._new_owner is not None:
+            sentence = _("Would make the user “%(name)s”, who has no password.")
+            self.remark(sentence % {"name": user_name_of(self._new_owner)})
+        if self._new_client is not None:
+            sentence = _("Would make the client “%(client)s”, whose keys may hold: %(scopes)s.")
+            self.remark(sentence % _ceiling(self._new_client))
+        sentence = _(
+            "Would issue “%(name)s” for the client “%(client)s”, owner: %(owner)s, scopes: %(scopes)s, "
+            "expires: %(ends)s."
+        )
+        owner = user_name_of(key.owner) if key.acts_for_user else _("nobody")
+        self.remark(sentence % {**_told(key), "owner": owner, "scopes": ", ".join(key.scopes)})
         self.remark(_("Nothing was changed. Run without --dry-run to issue the key."))
 
     def _issue(self, options: dict[str, Any], *, keep: bool) -> IssuedKey:
-        self._made: list[str] = []
+        self._new_owner: Any = None
+        self._new_client: Client | None = None
         with _one_transaction(keep=keep):
             owner = None if options["service"] else self._owner(options["owner"], create=options["create_owner"])
-            issued = keys.issue(
-                self._client(options["client"]),
-                name=options["name"],
-                scopes=options["scope"],
-                owner=owner,
-                lifetime=_lifetime(options["lifetime"]),
-                allowed_networks=options["network"],
-                note=options["note"],
-                source="command",
-            )
-        if keep:
-            for sentence in self._made:
-                self.remark(sentence)
+            try:
+                issued = keys.issue(
+                    self._client(options["client"]),
+                    name=options["name"],
+                    scopes=options["scope"],
+                    owner=owner,
+                    lifetime=_lifetime(options["lifetime"]),
+                    allowed_networks=options["network"],
+                    note=options["note"],
+                    source="command",
+                )
+            except ScopeAboveCeilingError as error:
+                way_out = _("Change its permissions in the admin (Clients) or with clients.set_ceiling.")
+                raise RefusedError(f"{error} {way_out}", code=error.code, returncode=WRONG_USE) from error
         return issued
+
+    def _say_what_was_made(self) -> None:
+        if self._new_owner is not None:
+            sentence = _("Made the user “%(name)s”, who has no password.")
+            self.remark(sentence % {"name": user_name_of(self._new_owner)})
+        if self._new_client is not None:
+            sentence = _("Made the client “%(client)s”, whose keys may hold: %(scopes)s.")
+            self.remark(sentence % _ceiling(self._new_client))
 
     def _owner(self, username: str, *, create: bool) -> Any:
         if not create:
@@ -119,9 +141,8 @@ class Command(KeyCommand):
         try:
             return users._default_manager.get_by_natural_key(username)
         except users.DoesNotExist:
-            owner = _new_person(username)
-            self._made.append(_("Made the user “%(name)s”, who has no password.") % {"name": username})
-            return owner
+            self._new_owner = _new_person(username)
+            return self._new_owner
 
     def _client(self, called: str | None) -> Client:
         if called is not None:
@@ -138,15 +159,13 @@ class Command(KeyCommand):
         except ClientNameTakenError:
             # Another run made it in this moment.
             return selection.client_called(DEFAULT_CLIENT)
-        self._made.append(
-            _("Made the client “%(client)s”, whose keys may hold: %(scopes)s.")
-            % {"client": client.name, "scopes": ", ".join(client.allowed_scopes)}
-        )
+        self._new_client = client
         return client
 
     @sensitive_variables("issued")
     def _deliver(self, issued: IssuedKey, destination: Destination | None, *, options: dict[str, Any]) -> None:
         try:
+            self._say_what_was_made()
             if destination is not None:
                 destination.deliver(issued)
             elif options["as_json"]:
@@ -168,18 +187,14 @@ class Command(KeyCommand):
         is_ready_line = self.to_terminal and django_settings.DEBUG
         self._describe(issued.key, url="" if is_ready_line else url)
         if self.to_terminal:
-            self.remark(_("Copy the key now: it can't be shown again."))
+            self.remark(_("The last line is the key. Copy it now: it can't be shown again."))
         if is_ready_line and (address := _whoami(url)):
             self.stdout.write(_curl(issued.plaintext, address))
         self.stdout.write(issued.plaintext)
         self.stdout.flush()
 
     def _describe(self, key: APIKey, *, url: str) -> None:
-        ends = _("no expiry") if key.expires_at is None else columns.short_instant(key.expires_at)
-        self.remark(
-            _("Issued “%(name)s” (%(key)s) for the client “%(client)s”, expires: %(ends)s.")
-            % {"name": key.name, "key": key.masked, "client": key.client.name, "ends": ends}
-        )
+        self.remark(_("Issued “%(name)s” (%(key)s) for the client “%(client)s”, expires: %(ends)s.") % _told(key))
         if url and (address := _whoami(url)):
             self.remark(_curl("$KEY", address))
 
@@ -208,6 +223,15 @@ def _columns() -> list[Column[APIKey]]:
         Column(member="expires_at", value=lambda key: iso(key.expires_at)),
         Column(member="allowed_networks", value=lambda key: key.allowed_networks),
     ]
+
+
+def _ceiling(client: Client) -> dict[str, str]:
+    return {"client": client.name, "scopes": ", ".join(client.allowed_scopes)}
+
+
+def _told(key: APIKey) -> dict[str, str]:
+    ends = _("no expiry") if key.expires_at is None else columns.short_instant(key.expires_at)
+    return {"name": key.name, "key": key.masked, "client": key.client.name, "ends": ends}
 
 
 def _lifetime(given: Any) -> Lifetime:

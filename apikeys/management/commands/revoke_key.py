@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -77,11 +79,18 @@ class Command(KeyCommand):
         if options["as_json"] or not self.to_terminal:
             listing = self.listing(_columns(now=now), command="revoke_key")
         counts = {"revoked": 0, "already_revoked": 0, "failed": len(unknown)}
+        failed: list[str] = []
         for key in found:
             try:
                 stopped = keys.revoke(key, reason=options["reason"], note=options["note"], source="command")
             except AlreadyRevokedError as error:
                 counts["already_revoked"] += 1
+                self.remark(f"{key.key_id}: {error}")
+                continue
+            except DatabaseError as error:
+                # The others leaked too.
+                failed.append(key.key_id)
+                counts["failed"] += 1
                 self.remark(f"{key.key_id}: {error}")
                 continue
             for each in stopped:
@@ -93,16 +102,19 @@ class Command(KeyCommand):
                 if listing is not None:
                     listing.add(each)
         if listing is not None:
-            listing.close(counts, **self._failures(unknown))
-        self._end(unknown, done=len(found))
+            listing.close(counts, **self._failures(unknown, failed))
+        self._end(unknown, done=len(found) - len(failed), failed=failed)
 
-    def _end(self, unknown: list[str], *, done: int) -> None:
+    def _end(self, unknown: list[str], *, done: int, failed: Sequence[str] = ()) -> None:
         for key_id in unknown:
             self.remark(_("No key has the id %(key_id)s.") % {"key_id": key_id})
-        if unknown:
+        if unknown or failed:
             sys.exit(SOME_FAILED if done else FAILED)
 
-    def _failures(self, unknown: list[str]) -> dict[str, Any]:
+    def _failures(self, unknown: list[str], failed: Sequence[str] = ()) -> dict[str, Any]:
+        if failed:
+            detail = _("Not revoked: %(key_ids)s.") % {"key_ids": ", ".join([*failed, *unknown])}
+            return {"error": {"code": "keys_failed", "detail": detail}}
         if not unknown:
             return {}
         detail = _("No key has the id %(key_id)s.") % {"key_id": ", ".join(unknown)}

@@ -111,13 +111,18 @@ class _Run:
             "Would rotate %(due)s of %(working)s working keys (%(phrase)s):",
             self.counts["working"],
         )
-        self._command.remark(self._with_numbers(sentence) + "\n\n")
+        self._command.remark(self._with_numbers(sentence))
+        self._command.remark("")
         listing = self._listing()
         for key in self._chosen.oldest_first(limit=self.total):
             listing.add(self._planned(key))
         listing.close(self.counts, **self._failure())
         self._command.stdout.flush()
-        self._command.remark("\n" + _("Nothing was changed. Run without --dry-run to rotate."))
+        self._command.remark("")
+        if self._options["check"]:
+            self._command.remark(_("Nothing was changed. Run without --check to rotate."))
+        else:
+            self._command.remark(_("Nothing was changed. Run without --dry-run to rotate."))
 
     def rotate(self) -> None:
         """

@@ -8,6 +8,7 @@ import socket
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     help = "Start the demonstration. The environment variable PORT chooses another port than 8000."
 
-    @sensitive_variables("issued")
+    @sensitive_variables("issued", "header", "server")
     def handle(self, *args: Any, **options: Any) -> None:
         port = _port()
         _require_free(port)
@@ -37,18 +38,31 @@ class Command(BaseCommand):
         issued = _issue()
         site = f"http://{_ADDRESS}:{port}"
         header = f'-H "Authorization: Bearer {issued.plaintext}"'
-        self.stdout.write(f"""
-Richard's to-dos, with a key of the web app (200):
+        server = _Server()
+        server.greeting = f"""
+Richard's to-dos, with a read-only key of the web app (200):
   curl {header} {site}/api/todos/
-The same key may not change them (403, and it says which permission is missing):
+It may only read (403, and the answer says which permission is missing):
   curl -d "title=Buy milk" {header} {site}/api/todos/
 Home page:
   {site}/
+Web app:
+  {site}/todos/    {story.RICHARD.username} / {story.RICHARD.password}
 Admin, where that key can be revoked, so that the first line answers 401:
   {site}/admin/    {story.GILFOYLE.username} / {story.GILFOYLE.password}
-""")
+"""
+        call_command(server, f"{_ADDRESS}:{port}", use_reloader=False)
+
+
+class _Server(RunserverCommand):
+    #: Holds the key.
+    greeting = ""
+
+    def on_bind(self, server_port: int) -> None:
+        # Only now: a line that is pasted as soon as it stands there is answered.
+        self.stdout.write(self.greeting)
+        super().on_bind(server_port)
         self.stdout.flush()
-        call_command("runserver", f"{_ADDRESS}:{port}", use_reloader=False)
 
 
 def _port() -> int:

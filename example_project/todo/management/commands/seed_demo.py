@@ -28,13 +28,21 @@ class Command(BaseCommand):
             seed.start_over()
         else:
             seed.seed()
-        counts = {
-            "people": get_user_model()._default_manager.count(),
-            "to-dos": Todo.objects.count(),
-            "clients": Client.objects.count(),
-            "keys": APIKey.objects.count(),
-            "events": KeyEvent.objects.count(),
-        }
-        self.stdout.write("Seeded: " + ", ".join(f"{count} {what}" for what, count in counts.items()) + ".")
+        people = get_user_model()._default_manager
+        active = people.filter(is_active=True)
+        counts = [
+            _counted(active.filter(is_superuser=False).count(), "user", "users"),
+            _counted(active.filter(is_superuser=True).count(), "administrator", "administrators"),
+            _counted(people.filter(is_active=False).count(), "disabled person", "disabled people"),
+            _counted(Todo.objects.count(), "to-do", "to-dos"),
+            _counted(Client.objects.count(), "app", "apps"),
+            _counted(APIKey.objects.count(), "key", "keys"),
+            _counted(KeyEvent.objects.count(), "event", "events"),
+        ]
+        self.stdout.write(f"Seeded: {', '.join(counts)}.")
         for person in story.PEOPLE:
             self.stdout.write(f"  {person.name:<9} {person.username} / {person.password} ({person.role})")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
