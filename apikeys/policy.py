@@ -305,7 +305,7 @@ def require(*, permitted: bool) -> None:
         NotPermittedError: If not.
     """
     if not permitted:
-        raise errors.NotPermittedError(_("You may not do this with this key."))
+        raise errors.NotPermittedError(_("You may not do this."))
 
 
 def refuse_repeated_form(form_id: UUID | None) -> None:

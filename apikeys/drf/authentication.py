@@ -40,18 +40,13 @@ class APIKeyAuthentication(BaseAuthentication):
             return None
         # The view's get_permissions() may ask who is calling, which must not start all over.
         request.user, request.auth = principal.user, principal
-        if view is None or not declares_scopes(view, method=request.method or ""):
-            _refuse_undeclared(request)
+        if settings.REQUIRE_DECLARED_SCOPES and not (view and declares_scopes(view, method=request.method or "")):
+            raise Refused("scopes_not_declared", request=request)
         _give_notice(view, principal, now=now)
         return principal.user, principal
 
     def authenticate_header(self, request: Request) -> str:
         return challenge()
-
-
-def _refuse_undeclared(request: Request) -> None:
-    if settings.REQUIRE_DECLARED_SCOPES:
-        raise Refused("scopes_not_declared", request=request)
 
 
 def _vary(view: Any) -> None:
