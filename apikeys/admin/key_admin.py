@@ -61,9 +61,10 @@ class APIKeyAdmin(GuardedSearchAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
         return False
 
-    def lookup_allowed(self, lookup: str, *args: Any) -> bool:
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         # The admin lets an address filter by any column, letter by letter.
-        return lookup.partition("__")[0] not in {"verifier", "form_id"} and super().lookup_allowed(lookup, *args)
+        is_shown = lookup.partition("__")[0] not in {"verifier", "form_id"}
+        return is_shown and super().lookup_allowed(lookup, value, request)
 
     def get_urls(self) -> list[URLPattern]:
         pages_of_a_key: list[tuple[str, str, KeyPage]] = [
