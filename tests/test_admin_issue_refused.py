@@ -150,3 +150,18 @@ def test_pasted_key_is_not_shown_again(client):
     response = issue(client, note=pasted, name="")
 
     assert pasted not in response.content.decode()
+
+
+@pytest.mark.parametrize("field", ["client", "owner", "expires", "allowed_networks", "note", "name"])
+def test_a_pasted_key_is_not_quoted_by_any_fault(client, field):
+    pasted = make_key().plaintext
+
+    response = issue(client, **{field: pasted})
+
+    assert pasted not in response.text
+    assert not APIKey.objects.filter(name="Nightly export").exists()
+
+
+@pytest.mark.parametrize("suggestion", ["clients", "people", "same_as"])
+def test_a_suggestion_for_what_no_database_looks_up_is_a_bad_request(client, suggestion):
+    assert client.post(f"{ADD}{suggestion}/", {"q": "Web\0app"}).status_code == 400
