@@ -188,6 +188,16 @@ def _count(value: Any) -> str | None:
     return None if is_count else f"is {value!r}, but must be a whole number above 0."
 
 
+def _count_or_none(value: Any) -> str | None:
+    return None if value is None else _count(value)
+
+
+def _cache(value: Any) -> str | None:
+    if value is None or value in django_settings.CACHES:
+        return None
+    return f"is {value!r}, which is not in CACHES. {did_you_mean(value, django_settings.CACHES)}"
+
+
 def _lifetime(value: Any) -> str | None:
     is_lifetime = isinstance(value, timedelta) and value > timedelta(0)
     return None if is_lifetime else f"is {value!r}, but must be a timedelta above 0."
@@ -283,7 +293,10 @@ RULES: dict[str, Rule] = {
     "ARGON2": _argon2,
     "REMEMBERED_PROOFS": _count,
     "HASHES_PER_KEY_PER_MINUTE": _count,
-    "CONCURRENT_HASHES": _count,
+    "CONCURRENT_HASHES": _count_or_none,
+    "MAX_STALENESS": _overlap,
+    "READ_REPLICA": _yes_or_no,
+    "CACHE": _cache,
     "DEFAULT_LIFETIME": _lifetime,
     "MAX_LIFETIME": _lifetime,
     "ALLOW_NO_EXPIRY": _yes_or_no,

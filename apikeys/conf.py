@@ -7,6 +7,7 @@ settings (schemes, verifiers) is kept, and forgotten on ``setting_changed``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
@@ -33,7 +34,10 @@ DEFAULTS: dict[str, Any] = {
     "ARGON2": {"memory_kib": 19456, "time": 2, "parallelism": 1},
     "REMEMBERED_PROOFS": 50_000,
     "HASHES_PER_KEY_PER_MINUTE": 10,
-    "CONCURRENT_HASHES": 4,
+    "CONCURRENT_HASHES": None,
+    "MAX_STALENESS": timedelta(0),
+    "READ_REPLICA": False,
+    "CACHE": "default",
     "DEFAULT_LIFETIME": timedelta(days=90),
     "MAX_LIFETIME": timedelta(days=365),
     "ALLOW_NO_EXPIRY": False,
@@ -107,8 +111,24 @@ class Settings:
 
     @property
     def CONCURRENT_HASHES(self) -> int:
-        """How many slow hashes run at a time in a process; others wait a moment, then get 429."""
-        return int(_read("CONCURRENT_HASHES"))
+        """How many slow hashes run at a time in a process: by default one on each core that it may use."""
+        given = _read("CONCURRENT_HASHES")
+        return _cores() if given is None else int(given)
+
+    @property
+    def MAX_STALENESS(self) -> timedelta:
+        """How long a process may go on with what it read of a key; zero reads it on every request."""
+        return cast("timedelta", _read("MAX_STALENESS"))
+
+    @property
+    def READ_REPLICA(self) -> bool:
+        """Whether keys are looked up where ``db_for_read`` says, which may lag behind a revocation."""
+        return bool(_read("READ_REPLICA"))
+
+    @property
+    def CACHE(self) -> str | None:
+        """The name in ``CACHES`` where processes share what Argon2 has proven; None for nowhere."""
+        return cast("str | None", _read("CACHE"))
 
     @property
     def DEFAULT_LIFETIME(self) -> timedelta:
@@ -185,6 +205,12 @@ def _read(name: str) -> Any:
 def _imported(name: str) -> Any:
     path = _read(name)
     return import_string(path) if isinstance(path, str) else path
+
+
+@lru_cache(maxsize=1)
+def _cores() -> int:
+    # A container's share, where the system tells it.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @lru_cache(maxsize=1)

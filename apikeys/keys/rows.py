@@ -1,0 +1,39 @@
+"""The rows that a change locks. The order is: older key, newer key, client, people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import router
+
+from ..models import APIKey, Client, KeyRevocation
+
+
+def locked(key: APIKey) -> APIKey:
+    """Return *key* as it is now, locked until the transaction ends."""
+    return APIKey.objects.using(database()).select_for_update().get(pk=key.pk)
+
+
+def locked_client(client: Client) -> Client:
+    """Return *client* as it is now, locked until the transaction ends."""
+    return Client.objects.using(database()).select_for_update().get(pk=client.pk)
+
+
+def unseen_successors(key: APIKey, *, current: APIKey) -> Iterator[APIKey]:
+    """Yield the replacements, locked, of which the caller's *key* did not know when it was read."""
+    if key.overlap_ends_at is not None or current.overlap_ends_at is None:
+        return
+    successor = APIKey.objects.using(database()).filter(replaces=current).first()
+    while successor is not None:
+        yield locked(successor)
+        successor = APIKey.objects.using(database()).filter(replaces=successor).first()
+
+
+def is_revoked(key: APIKey) -> bool:
+    """Whether *key* is revoked now, whatever the instance says."""
+    return KeyRevocation.objects.using(database()).filter(key=key).exists()
+
+
+def database() -> str:
+    """Return the alias of the database that keys are written to."""
+    return router.db_for_write(APIKey)
