@@ -45,7 +45,7 @@ def _write(item: pending.Use | pending.Rehash | pending.Refusal) -> None:
         case pending.Use():
             keys.record_use(item.key_pk, at=item.at)
         case pending.Rehash():
-            keys.rehash(item.key_pk, old_verifier=item.old_verifier, secret=item.secret)
+            keys.rehash(item.key_id, old_verifier=item.old_verifier, secret=item.secret)
         case pending.Refusal():
             _write_refusal(item)
 

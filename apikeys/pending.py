@@ -28,7 +28,7 @@ class Use:
 class Rehash:
     """A proven secret whose stored text was made with other options than today's."""
 
-    key_pk: int
+    key_id: str
     old_verifier: str = field(repr=False)
     secret: str = field(repr=False)
 

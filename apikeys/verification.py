@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import models, router
 from django.views.decorators.debug import sensitive_variables
 
-from . import guard, pending, remembered, tag_secrets
+from . import pending, proofs, tag_secrets
 from .conf import settings
-from .core import errors, keyformat
-from .core.credentials import Credential, Proof, RequestParts, SecretProof
+from .core import errors
+from .core.credentials import Credential, RequestParts
 from .core.networks import allows
 from .core.principals import ClientUser, Principal
-from .core.verifiers import Hasher, find_verifier
 from .models import LAST_USED_ACCURACY, APIKey
 from .policy import service_keys_available
 from .registry import declared
@@ -95,8 +94,8 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
         # hash. A credential without a tag proves itself first: a guess must not learn that a key is revoked.
         if found is not None and credential.key_text is not None:
             _require_working(found, now=now)
-        _require_proof(credential, found)
-        if found is None:
+        is_proven = proofs.holds(credential, verifier=None if found is None else found.verifier)
+        if found is None or not is_proven:
             raise errors.UnknownKeyError
         if credential.key_text is None:
             _require_working(found, now=now)
@@ -158,52 +157,6 @@ def _require_working(found: _Found, *, now: datetime) -> None:
         raise errors.UnknownKeyError
     if not found.client_is_active:
         raise errors.ClientDisabledError(**genuine)
-
-
-@sensitive_variables()
-def _require_proof(credential: Credential, found: _Found | None) -> None:
-    # The secret is no variable of its own anywhere here: error trackers and debug pages show these.
-    proof = credential.proof
-    if not isinstance(proof, SecretProof):
-        if not _check(proof, found.verifier if found else "", key_id=credential.key_id):
-            raise errors.UnknownKeyError
-        return
-    # An unknown id is checked against a decoy, so that it takes as long as a wrong secret.
-    verifier = found.verifier if found else _decoy(settings.hasher)
-    pair = remembered.fingerprint(proof.text, verifier=verifier)
-    matches = remembered.recall(pair)
-    if matches is None:
-        with guard.one_at_a_time(credential.key_id):
-            matches = remembered.recall(pair)
-            if matches is None:
-                matches = _check(proof, verifier, key_id=credential.key_id)
-                remembered.remember(pair, matches=matches)
-                if matches and found is not None:
-                    _leave_rehash(found, proof)
-    if not matches:
-        raise errors.UnknownKeyError
-
-
-def _check(proof: Proof, stored: str, *, key_id: str) -> bool:
-    # The stored text picks the verifier, and a verifier takes one kind of proof: no request chooses its algorithm.
-    verifier = find_verifier(settings.verifiers, stored)
-    if verifier is None or not isinstance(proof, verifier.proof_type):
-        raise errors.UnknownKeyError
-    if not verifier.is_slow:
-        return verifier.matches(proof, stored)
-    with guard.hashing(key_id):
-        return verifier.matches(proof, stored)
-
-
-def _leave_rehash(found: _Found, proof: SecretProof) -> None:
-    hasher = settings.hasher
-    if found.verifier.partition("$")[0] != hasher.algorithm or hasher.needs_rehash(found.verifier):
-        pending.leave(pending.Rehash(key_pk=found.pk, old_verifier=found.verifier, secret=proof.text))
-
-
-@lru_cache(maxsize=4)
-def _decoy(hasher: Hasher) -> str:
-    return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)
 
 
 def _require_address(found: _Found, parts: RequestParts) -> None:

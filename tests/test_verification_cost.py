@@ -194,7 +194,7 @@ def test_a_hash_that_somebody_replaced_meanwhile_is_left_alone(settings, known):
     stale = known.key.verifier
     APIKey.objects.filter(pk=known.key.pk).update(verifier="argon2id$of-somebody-else")
 
-    keys.rehash(known.key.pk, old_verifier=stale, secret=known.plaintext)
+    keys.rehash(known.key.key_id, old_verifier=stale, secret=known.plaintext)
 
     assert APIKey.objects.get(pk=known.key.pk).verifier == "argon2id$of-somebody-else"
 

@@ -19,7 +19,7 @@ def record_use(key_pk: int, *, at: datetime) -> None:
 
 
 @sensitive_variables()
-def rehash(key_pk: int, *, old_verifier: str, secret: str) -> None:
+def rehash(key_id: str, *, old_verifier: str, secret: str) -> None:
     """Store *secret*, which was proven against *old_verifier*, with today's hasher, unless somebody else did."""
     verifier = settings.hasher.hash(secret)
-    APIKey.objects.using(rows.database()).filter(pk=key_pk, verifier=old_verifier).update(verifier=verifier)
+    APIKey.objects.using(rows.database()).filter(key_id=key_id, verifier=old_verifier).update(verifier=verifier)
