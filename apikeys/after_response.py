@@ -8,7 +8,7 @@ from functools import lru_cache
 from django.db import DatabaseError, InterfaceError
 
 from . import events, keys, pending, signals
-from .core.errors import HashingFailedError
+from .core.errors import HashingFailedError, TooManyHashesError
 from .core.memory import BoundedMemory
 from .models import EventKind
 
@@ -28,7 +28,7 @@ _raised: BoundedMemory[str, bool] = BoundedMemory()
 
 def forget(**kwargs: object) -> None:
     """Drop what an earlier request left unwritten, because it never finished."""
-    pending.take()
+    pending.begin()
 
 
 def write(**kwargs: object) -> None:
@@ -36,7 +36,7 @@ def write(**kwargs: object) -> None:
     for item in pending.take():
         try:
             _write(item)
-        except (DatabaseError, InterfaceError, HashingFailedError):
+        except (DatabaseError, InterfaceError, HashingFailedError, TooManyHashesError):
             logger.warning("could not write after the response", exc_info=True, extra={"left": type(item).__name__})
 
 
@@ -60,6 +60,7 @@ def _explain_https() -> None:
 
 
 def _write_refusal(refusal: pending.Refusal) -> None:
+    address = "" if refusal.address is None else str(refusal.address)
     logger.info("credential refused", extra={"reason": refusal.code, "key_id": refusal.key_id})
     if refusal.code == "https_required":
         _explain_https()
@@ -68,8 +69,6 @@ def _write_refusal(refusal: pending.Refusal) -> None:
         hour = f"{refusal.at:%Y%m%d%H}"
         seen = f"{refusal.family or refusal.key_id}:{kind.value}:{hour}"
         if _raised.get(seen) is None:
-            events.record_once(kind, key_id=refusal.key_id, at=refusal.at, address=refusal.address)
+            events.record_once(kind, key_id=refusal.key_id, at=refusal.at, address=address)
             _raised.put(seen, value=True, most=_FAMILIES)
-    signals.credential_refused.send_robust(
-        sender=None, code=refusal.code, key_id=refusal.key_id, address=refusal.address
-    )
+    signals.credential_refused.send_robust(sender=None, code=refusal.code, key_id=refusal.key_id, address=address)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_permission_codename, get_user_model
+from django.core.cache.backends.redis import RedisCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  # Django's name
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
 from .conf import DEFAULTS, settings
@@ -33,6 +37,7 @@ TAG = "apikeys"
 Rule = Callable[[Any], str | None]
 
 _ARGON2_KIB_PER_LANE = 8
+_MIDDLEWARE = "apikeys.middleware.ProofMiddleware"
 
 
 @register(Tags.security, TAG)
@@ -90,6 +95,68 @@ def check_service_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             hint="A person's key could read “client:…” and pass for a client. Give every key an owner, or use a "
             "primary key that is a number or a UUID.",
             id="apikeys.W104",
+        )
+    ]
+
+
+@register(Tags.security, TAG, deploy=True)
+def check_staleness(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Find what makes a revocation late: a bound above zero (W203), a replica (W209)."""
+    messages: list[CheckMessage] = []
+    bound: Any = settings.MAX_STALENESS
+    if isinstance(bound, timedelta) and bound:
+        messages.append(
+            Warning(
+                f"A revocation reaches other processes within {bound.total_seconds():g} seconds, not at once: "
+                "APIKEYS['MAX_STALENESS'] is above zero.",
+                hint="Silence it if that is meant. The page that revokes a key states the bound.",
+                id="apikeys.W203",
+            )
+        )
+    if settings.READ_REPLICA:
+        messages.append(
+            Warning(
+                "A revocation counts only when the replica has caught up: APIKEYS['READ_REPLICA'] is on.",
+                hint="Silence it if that is meant. Nobody knows the bound of a replica.",
+                id="apikeys.W209",
+            )
+        )
+    return messages
+
+
+@register(Tags.security, TAG, deploy=True)
+def check_cache_timeout(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Find a shared cache that requests could wait for without end (W207)."""
+    alias: Any = settings.CACHE
+    cache = django_settings.CACHES.get(alias) if isinstance(alias, str) else None
+    if cache is None:
+        return []  # E001 speaks of a name that is not there
+    backend, _problem = _imported(cache.get("BACKEND"))
+    if not (inspect.isclass(backend) and issubclass(backend, RedisCache)) or _names_timeout(cache):
+        return []
+    return [
+        Warning(
+            f"CACHES[{alias!r}] names no socket_timeout, so that a Redis that hangs holds requests up: for 5 seconds "
+            "with redis-py 8, without end with older versions.",
+            hint='Add "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1}, in seconds. Requests go on '
+            "without the cache then.",
+            id="apikeys.W207",
+        )
+    ]
+
+
+@register(Tags.security, TAG, deploy=True)
+def check_atomic_requests(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Find transactions around views, in which keys that are new to a process would be hashed (W208)."""
+    atomic = [alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]]
+    if not atomic or _MIDDLEWARE in django_settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            f"ATOMIC_REQUESTS is on for the database {atomic[0]!r}, so that Argon2 runs inside of the view's "
+            "transaction for each key that is new to a process.",
+            hint=f"Add {_MIDDLEWARE!r} to MIDDLEWARE. It checks keys before the transaction begins.",
+            id="apikeys.W208",
         )
     ]
 
@@ -156,6 +223,15 @@ def _unknown_permissions(scope: Scope, *, place: str, known: list[str]) -> Itera
             )
 
 
+def _names_timeout(cache: Mapping[str, Any]) -> bool:
+    # Django hands OPTIONS to redis-py's connection pool, which takes the same names from the address.
+    location = cache.get("LOCATION", "")
+    addresses = re.split("[;,]", location) if isinstance(location, str) else location
+    return "socket_timeout" in cache.get("OPTIONS", {}) or all(
+        "socket_timeout" in parse_qs(urlsplit(address).query) for address in addresses
+    )
+
+
 def _django_permissions() -> list[str]:
     # As Django names them when it makes their rows, which a check must not ask for.
     names = []
@@ -193,7 +269,7 @@ def _count_or_none(value: Any) -> str | None:
 
 
 def _cache(value: Any) -> str | None:
-    if value is None or value in django_settings.CACHES:
+    if value is None or (isinstance(value, str) and value in django_settings.CACHES):
         return None
     return f"is {value!r}, which is not in CACHES. {did_you_mean(value, django_settings.CACHES)}"
 

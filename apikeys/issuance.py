@@ -22,18 +22,46 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewSecret:
-    """A key text that no row has yet."""
+class HashedText:
+    """A key text that no row has yet, and what its proofs will be checked against."""
 
     text: keyformat.UntaggedKey
     verifier: str = field(repr=False)
 
 
+class NewSecret:
+    """A hashed text for one key: whoever takes it is the last."""
+
+    def __init__(self, hashed: HashedText) -> None:
+        self._untaken = [hashed]
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a key has it, or was to have it."""
+        return not self._untaken
+
+    def take(self) -> HashedText:
+        """
+        Return the hashed text, and forget it.
+
+        Raises:
+            LookupError: If it was taken before. Two keys must never share a secret.
+        """
+        if self.is_taken:
+            message = "This secret was taken. Make another one for each key."
+            raise LookupError(message)
+        return self._untaken.pop()
+
+
 @sensitive_variables()
 def new_secret() -> NewSecret:
-    """Return a new key text and its verifier. Call it outside of every lock: the hash takes milliseconds."""
+    """
+    Return a new key text and its verifier, without a query.
+
+    Call it outside of every lock: the hash takes milliseconds. Threads may: it runs beside the interpreter.
+    """
     text = keyformat.generate(prefix=settings.PREFIX, mode=settings.MODE)
-    return NewSecret(text=text, verifier=settings.hasher.hash(text.body))
+    return NewSecret(HashedText(text=text, verifier=settings.hasher.hash(text.body)))
 
 
 @sensitive_variables()
@@ -46,10 +74,10 @@ def insert(key: APIKey, secret: NewSecret) -> IssuedKey:
         AlreadyRotatedError: If what it replaces was replaced in the meantime.
     """
     database = router.db_for_write(APIKey)
-    key.key_id = secret.text.key_id
-    key.verifier = secret.verifier
+    new = secret.take()
+    key.key_id, key.verifier = new.text.key_id, new.verifier
     key.family = key.family or key.key_id
-    plaintext = secret.text.tagged(tag_secrets.newest())
+    plaintext = new.text.tagged(tag_secrets.newest())
     try:
         with transaction.atomic(using=database):
             key.save(using=database, force_insert=True)

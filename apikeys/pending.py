@@ -7,10 +7,10 @@ would hold a row lock until the view ends.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from asgiref.local import Local
+from ipaddress import IPv4Address, IPv6Address
 
 #: A request leaves at most a handful; more means that nobody takes them, as in a shell.
 _MOST = 64
@@ -41,28 +41,33 @@ class Refusal:
     at: datetime
     key_id: str = ""
     family: str = ""
-    address: str = ""
+    address: IPv4Address | IPv6Address | None = None
 
 
-_local = Local()
+Item = Use | Rehash | Refusal
+
+#: One list for a request: threads that asgiref starts for it see the same one.
+_items: ContextVar[list[Item] | None] = ContextVar("apikeys_pending", default=None)
 
 
-def leave(item: Use | Rehash | Refusal) -> None:
+def leave(item: Item) -> None:
     """Keep *item* for after the response."""
-    items = _items()
+    items = _items.get()
+    if items is None:
+        items = []
+        _items.set(items)
     if len(items) < _MOST:
         items.append(item)
 
 
-def take() -> list[Use | Rehash | Refusal]:
+def begin() -> None:
+    """Start with nothing. A list of its own, because a task may inherit that of the request which made it."""
+    _items.set([])
+
+
+def take() -> list[Item]:
     """Return what this request left, and forget it."""
-    items = _items()
-    _local.items = []
-    return items
-
-
-def _items() -> list[Use | Rehash | Refusal]:
-    items: list[Use | Rehash | Refusal] | None = getattr(_local, "items", None)
-    if items is None:
-        items = _local.items = []
-    return items
+    items = _items.get() or []
+    taken = items.copy()
+    items.clear()
+    return taken

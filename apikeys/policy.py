@@ -227,7 +227,11 @@ def require_own_mode(key: APIKey) -> None:
 
 def service_keys_available() -> bool:
     """Whether ``client:…`` can't be the primary key of a person."""
-    return not isinstance(get_user_model()._meta.pk, models.CharField | models.TextField)
+    key: Any = get_user_model()._meta.pk
+    while key.remote_field:
+        # A model that inherits from another table has that one's.
+        key = key.target_field
+    return not isinstance(key, models.CharField | models.TextField)
 
 
 def may_issue(by: Any, *, owner: Any) -> bool:
@@ -264,24 +268,27 @@ def may_edit(by: Any) -> bool:
 
 def holds_rights_of(by: Any, owner: Any) -> bool:
     """Whether *by* holds every Django permission that *owner* holds; only superusers equal superusers."""
-    if by.is_superuser and by.is_active:
+    if _is_superuser(by):
         return True
-    # Django tells of no permission of a disabled person, who may be enabled again with all of them.
-    if owner.is_superuser or not owner.is_active:
+    # Django tells of no permission of a disabled person, who may be enabled again with all of them. And a user model
+    # that keeps no list of them leaves nothing to compare.
+    if getattr(owner, "is_superuser", False) or not owner.is_active or not hasattr(owner, "get_all_permissions"):
         return False
     return set(owner.get_all_permissions()) <= set(by.get_all_permissions())
 
 
 def not_grantable(names: Sequence[str], *, by: Any) -> list[str]:
     """Return those of *names* that *by* may not give to a key."""
-    if by is None or (by.is_superuser and by.is_active):
+    if by is None or _is_superuser(by):
         return []
     registry = scope_registry()
     # What is not declared today may be tomorrow, with rights that nobody looked at.
     return [
         name
         for name in names
-        if name not in registry or registry[name].is_reserved or not by.has_perms(registry[name].permissions)
+        if name not in registry
+        or registry[name].is_reserved
+        or not all(by.has_perm(permission) for permission in registry[name].permissions)
     ]
 
 
@@ -375,6 +382,11 @@ def is_unprintable(letter: str) -> bool:
 def long_date(instant: datetime) -> str:
     """Return *instant* as people write a date, in the active time zone and language."""
     return formats.date_format(timezone.localtime(instant), "j F Y")
+
+
+def _is_superuser(person: Any) -> bool:
+    # A user model may have none.
+    return bool(getattr(person, "is_superuser", False) and person.is_active)
 
 
 def _keys() -> APIKeyQuerySet:

@@ -1,4 +1,4 @@
-"""Whether a proof holds: remembered, or checked once by a slow hash."""
+"""Whether a proof holds: remembered by this process, shared by another, or checked once by a slow hash."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from functools import lru_cache
 
 from django.views.decorators.debug import sensitive_variables
 
-from . import guard, pending, remembered
+from . import guard, pending, remembered, shared_proofs
 from .conf import settings
 from .core import keyformat
 from .core.credentials import Credential, Proof, SecretProof
-from .core.verifiers import Hasher, find_verifier
+from .core.errors import HashingFailedError, TooManyHashesError
+from .core.verifiers import Hasher, Verifier, find_verifier
 
 
 @sensitive_variables()
@@ -30,33 +31,95 @@ def holds(credential: Credential, *, verifier: str | None) -> bool:
     pair = remembered.fingerprint(proof.text, verifier=stored)
     matches = remembered.recall(pair)
     if matches is None:
-        with guard.one_at_a_time(credential.key_id):
-            matches = remembered.recall(pair)
-            if matches is None:
-                matches = _check(proof, stored, key_id=credential.key_id)
-                remembered.remember(pair, matches=matches)
-                if matches and verifier is not None:
-                    _leave_rehash(credential.key_id, proof, verifier=verifier)
+        matches = _find_out(proof, stored, pair=pair, key_id=credential.key_id)
     return matches and verifier is not None
 
 
+def is_ready(credential: Credential) -> bool:
+    """Whether ``make_ready`` need not be called for *credential*."""
+    proof = credential.proof
+    # Of other kinds nothing is remembered.
+    return not isinstance(proof, SecretProof) or remembered.is_ready(proof.text)
+
+
+def note_ready(credential: Credential) -> None:
+    """Note that ``make_ready`` has nothing to do for *credential*, whose key is dead: ``holds`` is never asked."""
+    if isinstance(credential.proof, SecretProof):
+        remembered.note_ready(credential.proof.text)
+
+
+@sensitive_variables()
+def make_ready(credential: Credential, *, verifier: str | None) -> None:
+    """
+    Have ``holds`` run no slow hash for *credential* when it is asked in a moment.
+
+    Raises:
+        TooManyHashesError: As ``holds``.
+    """
+    if not isinstance(credential.proof, SecretProof):
+        return
+    holds(credential, verifier=verifier)
+    # What is about to be re-hashed has another verifier on its next use, and is checked once more.
+    if verifier is None or not _is_outdated(verifier):
+        note_ready(credential)
+
+
+@sensitive_variables()
+def _find_out(proof: SecretProof, stored: str, *, pair: bytes, key_id: str) -> bool:
+    entry = shared_proofs.entry_for(proof.text, verifier=stored)
+    # Outside of the lock, so that a cache that hangs holds up no one else.
+    if _is_slow(_verifier_for(proof, stored)) and shared_proofs.has(entry):
+        remembered.remember(pair, matches=True)
+        _leave_rehash(key_id, proof, verifier=stored)
+        return True
+    with guard.one_at_a_time(key_id):
+        matches = remembered.recall(pair)
+        if matches is not None:
+            return matches
+        matches = _check(proof, stored, key_id=key_id)
+        remembered.remember(pair, matches=matches)
+    if matches:
+        _leave_rehash(key_id, proof, verifier=stored)
+        shared_proofs.add(entry)
+    return matches
+
+
 def _check(proof: Proof, stored: str, *, key_id: str) -> bool:
-    # The stored text picks the verifier, and a verifier takes one kind of proof: no request chooses its algorithm.
-    verifier = find_verifier(settings.verifiers, stored)
-    if verifier is None or not isinstance(proof, verifier.proof_type):
+    verifier = _verifier_for(proof, stored)
+    if verifier is None:
         return False
     if not verifier.is_slow:
         return verifier.matches(proof, stored)
     with guard.hashing(key_id):
-        return verifier.matches(proof, stored)
+        try:
+            return verifier.matches(proof, stored)
+        except HashingFailedError as error:
+            # Nothing was found out, so that nothing may be remembered.
+            raise TooManyHashesError(retry_after_seconds=1) from error
+
+
+def _verifier_for(proof: Proof, stored: str) -> Verifier | None:
+    # The stored text picks the verifier, and a verifier takes one kind of proof: no request chooses its algorithm. Nor
+    # does the cache: what was proven by an algorithm that the project has given up since proves nothing.
+    verifier = find_verifier(settings.verifiers, stored)
+    return verifier if verifier is not None and isinstance(proof, verifier.proof_type) else None
+
+
+def _is_slow(verifier: Verifier | None) -> bool:
+    return verifier is not None and verifier.is_slow
+
+
+def _is_outdated(verifier: str) -> bool:
+    hasher = settings.hasher
+    return verifier.partition("$")[0] != hasher.algorithm or hasher.needs_rehash(verifier)
 
 
 def _leave_rehash(key_id: str, proof: SecretProof, *, verifier: str) -> None:
-    hasher = settings.hasher
-    if verifier.partition("$")[0] != hasher.algorithm or hasher.needs_rehash(verifier):
+    if _is_outdated(verifier):
         pending.leave(pending.Rehash(key_id=key_id, old_verifier=verifier, secret=proof.text))
 
 
 @lru_cache(maxsize=4)
 def _decoy(hasher: Hasher) -> str:
-    return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)
+    with guard.turn():
+        return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)

@@ -30,6 +30,12 @@ def scope_registry() -> ScopeRegistry:
     return ScopeRegistry(scope_from_declaration(name, declaration) for _, name, declaration in declared_scopes())
 
 
+@lru_cache(maxsize=1)
+def rights_count() -> bool:
+    """Whether any scope names Django permissions, so that a person's rights count."""
+    return any(scope.permissions for scope in scope_registry().values())
+
+
 def declared_scopes() -> Iterator[tuple[str, str, Any]]:
     """Yield where each scope is declared, its name and its declaration, unchecked."""
     for name, declaration in settings.SCOPES.items():
@@ -52,9 +58,23 @@ def declared(names: Iterable[str]) -> list[Scope]:
     return [registry[name] for name in names if name in registry]
 
 
+@lru_cache(maxsize=4096)
+def effective(held: tuple[str, ...], ceiling: tuple[str, ...]) -> tuple[frozenset[str], tuple[Scope, ...]]:
+    """
+    Return what counts of *held*: declared, and under *ceiling*.
+
+    First the names that count by themselves, then the scopes that count only for who has their Django permissions.
+    """
+    scopes = [scope for scope in declared(held) if scope.name in ceiling]
+    by_right = tuple(scope for scope in scopes if scope.permissions)
+    return frozenset(scope.name for scope in scopes if not scope.permissions), by_right
+
+
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting in {"APIKEYS", "INSTALLED_APPS"}:
         scope_registry.cache_clear()
+        rights_count.cache_clear()
+        effective.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="apikeys.registry")

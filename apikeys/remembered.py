@@ -7,7 +7,7 @@ needs no invalidation: a rotated or re-hashed key has another verifier. State is
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import secrets
 
 from .conf import settings
@@ -15,14 +15,16 @@ from .core.memory import BoundedMemory
 
 _process_key = secrets.token_bytes(32)
 _proofs: BoundedMemory[bytes, bool] = BoundedMemory()
+_ready: BoundedMemory[bytes, bool] = BoundedMemory()
 
 
 def fingerprint(secret: str, *, verifier: str) -> bytes:
     """Return what stands in memory for the pair; useless outside this process."""
     stored = verifier.encode()
-    # The length prefix keeps two pairs with the same joined text apart.
+    # The length prefix keeps two pairs with the same joined text apart. Keyed BLAKE2b (RFC 7693) is a MAC and takes
+    # half as long as HMAC-SHA-256, on every request.
     message = len(stored).to_bytes(4, "big") + stored + secret.encode()
-    return hmac.digest(_process_key, message, "sha256")
+    return hashlib.blake2b(message, digest_size=32, key=_process_key).digest()
 
 
 def recall(pair: bytes) -> bool | None:
@@ -35,6 +37,17 @@ def remember(pair: bytes, *, matches: bool) -> None:
     _proofs.put(pair, matches, most=settings.REMEMBERED_PROOFS)
 
 
+def is_ready(secret: str) -> bool:
+    """Whether *secret* was noted as ready, and nothing has pushed that out since."""
+    return _ready.get(fingerprint(secret, verifier="")) is not None
+
+
+def note_ready(secret: str) -> None:
+    """Note that *secret* was checked against the verifier of its key, whatever came of it."""
+    _ready.put(fingerprint(secret, verifier=""), value=True, most=settings.REMEMBERED_PROOFS)
+
+
 def forget_all() -> None:
     """Forget every proof, as a new process would have."""
     _proofs.clear()
+    _ready.clear()

@@ -22,28 +22,28 @@ UNIX = "unix"
 def read(request: HttpRequest) -> RequestParts:
     """Return the parts of *request* that a credential can depend on."""
     meta = request.META
+    peer = meta.get("REMOTE_ADDR", "")
     trusted = settings.TRUSTED_PROXIES
-    behind_proxy = bool(trusted) and _is_trusted(meta.get("REMOTE_ADDR", ""), trusted)
-    headers = {
-        name: value
-        for name, variable in (("authorization", "HTTP_AUTHORIZATION"), ("x-api-key", "HTTP_X_API_KEY"))
-        if (value := meta.get(variable)) is not None
-    }
+    behind_proxy = bool(trusted) and _is_trusted(peer, trusted)
+    headers = {}
+    if (value := meta.get("HTTP_AUTHORIZATION")) is not None:
+        headers["authorization"] = value
+    if (value := meta.get("HTTP_X_API_KEY")) is not None:
+        headers["x-api-key"] = value
     return RequestParts(
         headers=headers,
         query_string=meta.get("QUERY_STRING", ""),
-        address=_client_address(request, trusted=trusted, behind_proxy=behind_proxy),
-        is_secure=_is_secure(request, behind_proxy=behind_proxy),
+        address=_client_address(request, trusted=trusted) if behind_proxy else parse_address(peer),
+        is_secure=_was_secure(request) if behind_proxy else _is_https(request),
     )
 
 
-def _client_address(request: HttpRequest, *, trusted: tuple[str, ...], behind_proxy: bool) -> Address | None:
-    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
-    if not behind_proxy or _FORWARDED_FOR not in request.META:
-        return peer
+def _client_address(request: HttpRequest, *, trusted: tuple[str, ...]) -> Address | None:
+    address = parse_address(request.META.get("REMOTE_ADDR", ""))
+    if _FORWARDED_FOR not in request.META:
+        return address
     # From the right: each hop was written by the one behind it, and the leftmost by whoever likes to.
     hops = request.META[_FORWARDED_FOR].split(",")[-_MOST_HOPS:]
-    address = peer
     for hop in reversed(hops):
         address = parse_address(hop)
         if address is None or not _in_networks(address, trusted):
@@ -51,14 +51,18 @@ def _client_address(request: HttpRequest, *, trusted: tuple[str, ...], behind_pr
     return address
 
 
-def _is_secure(request: HttpRequest, *, behind_proxy: bool) -> bool:
-    # Not request.is_secure(): its SECURE_PROXY_SSL_HEADER believes whoever sends the header.
+def _was_secure(request: HttpRequest) -> bool:
     name, secure_value = getattr(django_settings, "SECURE_PROXY_SSL_HEADER", None) or (_FORWARDED_PROTO, "https")
-    if behind_proxy and name in request.META:
-        # Also where the proxy itself came over TLS: it knows of a hop in the clear.
-        protocols = [value.strip().lower() for value in request.META[name].split(",")]
-        return all(value == secure_value.lower() for value in protocols)
-    # The stubs lack the method, which every handler's request has.
+    if name not in request.META:
+        return _is_https(request)
+    # Also where the proxy itself came over TLS: it knows of a hop in the clear.
+    protocols = [value.strip().lower() for value in request.META[name].split(",")]
+    return all(value == secure_value.lower() for value in protocols)
+
+
+def _is_https(request: HttpRequest) -> bool:
+    # Not request.is_secure(): its SECURE_PROXY_SSL_HEADER believes whoever sends the header. The stubs lack the
+    # method, which every handler's request has.
     return bool(request._get_scheme() == "https")  # type: ignore[attr-defined]  # noqa: SLF001
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.utils import formats, timezone
 from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
+from .conf import settings
 from .core.scopes import Scope
 from .models import APIKey
 from .registry import scope_registry
@@ -71,7 +74,7 @@ def rows_with(code: str, *, now: datetime) -> Q:
     matches = {
         "revoked": Q(revocation__isnull=False),
         "expired": Q(expires_at__lte=now) | Q(overlap_ends_at__lte=now),
-        "suspended": Q(client__is_active=False) | Q(owner__is_active=False) | Q(acts_for_user=True, owner__isnull=True),
+        "suspended": Q(client__is_active=False) | _owner_is_disabled() | Q(acts_for_user=True, owner__isnull=True),
         "rotating": Q(overlap_ends_at__isnull=False),
         "expiring": Q(expires_at__lt=now + SOON),
         "unused": Q(last_used_at__isnull=True),
@@ -102,6 +105,24 @@ def absolute(instant: datetime) -> str:
 def span_of(length: timedelta) -> str:
     """Return *length* to the nearest unit: "24 hours", "90 days"."""
     return _span(length.total_seconds())
+
+
+def is_felt_at_once() -> bool:
+    """Whether a change that stops keys counts from the next request on, wherever that is answered."""
+    return not (settings.MAX_STALENESS or settings.READ_REPLICA)
+
+
+def takes_effect() -> str:
+    """Return how soon it counts that a key was revoked or its client disabled, as a sentence that is a promise."""
+    if is_felt_at_once():
+        return _("Takes effect at once.")
+    bound = _at_most(settings.MAX_STALENESS)
+    if not settings.READ_REPLICA:
+        return _("Takes effect within %(bound)s everywhere, and at once in this process.") % {"bound": bound}
+    if not settings.MAX_STALENESS:
+        return _("Keys are looked up in a replica of the database: takes effect as soon as that has caught up.")
+    sentence = _("Keys are looked up in a replica of the database: takes effect within %(bound)s after that caught up.")
+    return sentence % {"bound": bound}
 
 
 def last_used(key: APIKey, *, now: datetime) -> str:
@@ -151,6 +172,12 @@ def _code_of(key: APIKey, *, now: datetime) -> str:
     return next((code for code, is_so in answers.items() if is_so), "active")
 
 
+def _owner_is_disabled() -> Q:
+    # A user model may go without the column: then nobody is, and this matches no key.
+    fields = {field.name for field in get_user_model()._meta.get_fields()}
+    return Q(owner__is_active=False) if "is_active" in fields else Q(pk__in=[])
+
+
 def _suspension(key: APIKey) -> str:
     if not key.client.is_active:
         return _("client is disabled")
@@ -187,6 +214,15 @@ def _span(seconds: float) -> str:
     if hours < _HOURS_UP_TO:
         return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
+def _at_most(length: timedelta) -> str:
+    # Rounded up, because it is promised.
+    seconds = math.ceil(length.total_seconds())
+    minutes, rest = divmod(seconds, 60)
+    if minutes and not rest:
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
 
 
 def _action(name: str, scope: Scope | None) -> str:

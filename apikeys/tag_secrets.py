@@ -52,20 +52,24 @@ def make() -> TagSecret:
 
 def admits(key_text: keyformat.KeyText) -> bool:
     """Whether *key_text* was tagged here. No query, but for one after a mismatch, at most every five seconds."""
-    if key_text.is_tagged_by(_cached.secrets):
-        return True
-    _reread()
-    return key_text.is_tagged_by(_cached.secrets)
+    known = _cached.secrets
+    return key_text.is_tagged_by(known) or (_reread() is not known and key_text.is_tagged_by(_cached.secrets))
 
 
-def _reread() -> None:
+def forget_all() -> None:
+    """Forget what was read, as a new process would have."""
+    _cached.secrets, _cached.read_at = (), float("-inf")
+
+
+def _reread() -> tuple[bytes, ...]:
+    # Until the first key there is nothing to flood, and the first key must work at once.
+    if _cached.secrets and time.monotonic() - _cached.read_at < _REREAD_SECONDS:
+        return _cached.secrets
     with _cached.lock:
-        # Until the first key there is nothing to flood, and the first key must work at once.
-        if _cached.secrets and time.monotonic() - _cached.read_at < _REREAD_SECONDS:
-            return
         rows = TagSecret.objects.using(_database()).order_by("-pk").values_list("secret", flat=True)
         _cached.secrets = tuple(bytes(secret) for secret in rows)
         _cached.read_at = time.monotonic()
+        return _cached.secrets
 
 
 def _database() -> str:

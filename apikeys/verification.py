@@ -1,80 +1,34 @@
 """
 ``RequestParts`` to ``Principal``: who is calling.
 
-One indexed SELECT, nothing written, Argon2 only where this process has not proven the key yet. State (revoked,
-expired, rotated out, client or owner disabled, scopes, networks) is read on every request.
+One indexed SELECT, nothing written, Argon2 only where nobody has proven the key yet. State (revoked, expired, rotated
+out, client or owner disabled, scopes, networks) is read on every request, or as seldom as ``MAX_STALENESS`` allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import logging
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.db import models, router
-from django.views.decorators.debug import sensitive_variables
-
-from . import pending, proofs, tag_secrets
+from . import lookup, owners, pending, proofs, signals, snapshots, tag_secrets
 from .conf import settings
 from .core import errors
 from .core.credentials import Credential, RequestParts
 from .core.networks import allows
-from .core.principals import ClientUser, Principal
-from .models import LAST_USED_ACCURACY, APIKey
+from .core.principals import Principal
+from .core.scopes import Scope
+from .lookup import Found
+from .models import LAST_USED_ACCURACY
 from .policy import service_keys_available
-from .registry import declared
+from .registry import effective
 
-#: ORM path to the field of ``_Found``, in the order of the SELECT.
-_COLUMNS = {
-    "pk": "pk",
-    "key_id": "key_id",
-    "verifier": "verifier",
-    "name": "name",
-    "family": "family",
-    "scopes": "scopes",
-    "allowed_networks": "allowed_networks",
-    "acts_for_user": "acts_for_user",
-    "expires_at": "expires_at",
-    "overlap_ends_at": "overlap_ends_at",
-    "last_used_at": "last_used_at",
-    "revocation__at": "revoked_at",
-    "client__client_id": "client_id",
-    "client__name": "client_name",
-    "client__allowed_scopes": "client_scopes",
-    "client__allowed_networks": "client_networks",
-    "client__is_active": "client_is_active",
-}
+logger = logging.getLogger("apikeys.auth")
+
+#: Refusals that say nothing of any key. A flood of them costs as little as can be.
+_UNRECORDED = frozenset({"key_invalid", "key_malformed", "wrong_mode", "invalid_request"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What the look-up brought: the key, its client, its owner and its revocation."""
-
-    pk: int
-    key_id: str
-    verifier: str = field(repr=False)
-    name: str
-    family: str
-    scopes: list[str]
-    allowed_networks: list[str] | None
-    acts_for_user: bool
-    expires_at: datetime | None
-    overlap_ends_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-    client_id: str
-    client_name: str
-    client_scopes: list[str]
-    client_networks: list[str] | None
-    client_is_active: bool
-    #: An instance of the user model; None for a service key, and where the person is gone.
-    owner: Any = field(repr=False)
-
-
-@sensitive_variables("credential")
 def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
     """
     Return who is calling, or None where *parts* hold no credential of ours.
@@ -87,41 +41,80 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
         credential = _read_credential(parts)
         if credential is None:
             return None
-        _require_https(parts, credential)
-        _require_mode_and_tag(credential)
-        found = _look_up(credential.key_id)
-        # A right tag means that this very text was issued here, so its holder may know the state, before any slow
-        # hash. A credential without a tag proves itself first: a guess must not learn that a key is revoked.
-        if found is not None and credential.key_text is not None:
-            _require_working(found, now=now)
-        is_proven = proofs.holds(credential, verifier=None if found is None else found.verifier)
-        if found is None or not is_proven:
-            raise errors.UnknownKeyError
-        if credential.key_text is None:
-            _require_working(found, now=now)
-        _require_address(found, parts)
+        _require_admission(credential, parts)
+        return _verified(credential, parts, now=now)
     except errors.CredentialError as error:
         _leave_refusal(error, parts, now=now)
         raise
-    if found.last_used_at is None or now - found.last_used_at >= LAST_USED_ACCURACY:
-        pending.leave(pending.Use(key_pk=found.pk, at=now))
-    return _principal(found)
+
+
+def prove(parts: RequestParts, *, now: datetime) -> None:
+    """
+    Have ``authenticate`` run no slow hash for *parts* when it is asked in a moment. It decides nothing.
+
+    Raises:
+        CredentialError: As ``authenticate`` will.
+    """
+    credential = _read_credential(parts)
+    if credential is None or proofs.is_ready(credential):
+        return
+    _require_admission(credential, parts)
+    found = lookup.find(credential.key_id)
+    if found is not None and credential.key_text is not None:
+        # A dead key buys no slow hash.
+        try:
+            _require_working(found, owners.user_of(found), now=now)
+        except (errors.RevokedKeyError, errors.ExpiredKeyError, errors.RotatedKeyError):
+            # For good: that it keeps knocking costs one look-up, that of ``authenticate``.
+            proofs.note_ready(credential)
+            raise
+    proofs.make_ready(credential, verifier=None if found is None else found.verifier)
+
+
+def _verified(credential: Credential, parts: RequestParts, *, now: datetime) -> Principal:
+    max_age = settings.MAX_STALENESS
+    begun = snapshots.begin() if max_age else None
+    snapshot = snapshots.recall(credential, max_age=max_age) if max_age else None
+    found = snapshot.found if snapshot else lookup.find(credential.key_id)
+    user = owners.user_of(found) if found else None
+    # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash. A
+    # credential without a tag proves itself first: a guess must not learn that a key is revoked.
+    if found is not None and credential.key_text is not None:
+        _require_working(found, user, now=now)
+    if not snapshot and not proofs.holds(credential, verifier=None if found is None else found.verifier):
+        raise errors.UnknownKeyError
+    if found is None:
+        raise errors.UnknownKeyError
+    if credential.key_text is None:
+        _require_working(found, user, now=now)
+    _require_address(found, parts)
+    scopes = snapshot.scopes if snapshot else _effective_scopes(found, user)
+    is_use_due = found.last_used_at is None or now - found.last_used_at >= LAST_USED_ACCURACY
+    if is_use_due:
+        pending.leave(pending.Use(key_pk=found.key_pk, at=now))
+        # In the snapshot at once, or each request until the next reading would note it again.
+        found = found._replace(last_used_at=now)
+    if begun and (is_use_due or not snapshot):
+        read_at = snapshot.read_at if snapshot else begun.at
+        snapshots.keep(found, credential, scopes=scopes, begun=begun, read_at=read_at)
+    return _principal(found, user, scopes=scopes)
 
 
 def _read_credential(parts: RequestParts) -> Credential | None:
-    presented = [credential for scheme in settings.schemes if (credential := scheme.read(parts)) is not None]
-    if len(presented) > 1:
-        raise errors.AmbiguousCredentialError
-    return presented[0] if presented else None
+    found = None
+    for scheme in settings.schemes:
+        credential = scheme.read(parts)
+        if credential is not None and found is not None:
+            raise errors.AmbiguousCredentialError
+        found = found or credential
+    return found
 
 
-def _require_https(parts: RequestParts, credential: Credential) -> None:
-    if not parts.is_secure and settings.REQUIRE_HTTPS:
-        raise errors.HTTPSRequiredError(key_text=credential.key_text)
-
-
-def _require_mode_and_tag(credential: Credential) -> None:
+def _require_admission(credential: Credential, parts: RequestParts) -> None:
+    """Refuse what costs nothing to refuse: plain HTTP, the other mode, a wrong tag."""
     key_text = credential.key_text
+    if not parts.is_secure and settings.REQUIRE_HTTPS:
+        raise errors.HTTPSRequiredError(key_text=key_text)
     if key_text is None:
         return
     if key_text.mode != settings.MODE:
@@ -130,45 +123,34 @@ def _require_mode_and_tag(credential: Credential) -> None:
         raise errors.UnknownKeyError
 
 
-def _look_up(key_id: str) -> _Found | None:
-    owner_fields = _owner_fields()
-    owner_columns = [f"owner__{name}" for name in owner_fields]
-    rows = APIKey.objects.using(router.db_for_write(APIKey)).filter(key_id=key_id)
-    row = next(iter(rows.order_by().values_list(*_COLUMNS, *owner_columns)[:1]), None)
-    # Compared once more here: a collation that folds case finds keys that differ only in it.
-    if row is None or row[1] != key_id:
-        return None
-    values = dict(zip(_COLUMNS.values(), row, strict=False))
-    return _Found(**values, owner=_owner(owner_fields, row[len(_COLUMNS) :]))
-
-
-def _require_working(found: _Found, *, now: datetime) -> None:
-    genuine: dict[str, Any] = {"key_id": found.key_id, "family": found.family}
+def _require_working(found: Found, user: Any, *, now: datetime) -> None:
     if found.revoked_at is not None:
-        raise errors.RevokedKeyError(**genuine, at=found.revoked_at)
+        raise errors.RevokedKeyError(key_id=found.key_id, family=found.family, at=found.revoked_at)
     if found.expires_at is not None and found.expires_at <= now:
-        raise errors.ExpiredKeyError(**genuine, at=found.expires_at)
+        raise errors.ExpiredKeyError(key_id=found.key_id, family=found.family, at=found.expires_at)
     if found.overlap_ends_at is not None and found.overlap_ends_at <= now:
-        raise errors.RotatedKeyError(**genuine, at=found.overlap_ends_at)
+        raise errors.RotatedKeyError(key_id=found.key_id, family=found.family, at=found.overlap_ends_at)
     if found.acts_for_user:
-        if found.owner is None or not found.owner.is_active:
-            raise errors.OwnerDisabledError(**genuine)
+        if not owners.is_active(found, user):
+            raise errors.OwnerDisabledError(key_id=found.key_id, family=found.family)
     elif not service_keys_available():
         raise errors.UnknownKeyError
     if not found.client_is_active:
-        raise errors.ClientDisabledError(**genuine)
+        raise errors.ClientDisabledError(key_id=found.key_id, family=found.family)
 
 
-def _require_address(found: _Found, parts: RequestParts) -> None:
+def _require_address(found: Found, parts: RequestParts) -> None:
+    if found.allowed_networks is None and found.client_networks is None:
+        return
     # Both must allow it: a client's networks bind all of its keys.
     if not (allows(found.allowed_networks, parts.address) and allows(found.client_networks, parts.address)):
         raise errors.AddressRefusedError(key_id=found.key_id, family=found.family)
 
 
-def _principal(found: _Found) -> Principal:
-    user = found.owner
-    if user is None:
-        user = ClientUser(client_id=found.client_id, name=found.client_name)
+def _principal(found: Found, user: Any, *, scopes: frozenset[str]) -> Principal:
+    ends_at, overlap_ends_at = found.expires_at, found.overlap_ends_at
+    if overlap_ends_at is not None:
+        ends_at = overlap_ends_at if ends_at is None else min(ends_at, overlap_ends_at)
     return Principal(
         kind="api_key",
         client_id=found.client_id,
@@ -176,56 +158,31 @@ def _principal(found: _Found) -> Principal:
         key_id=found.key_id,
         key_name=found.name,
         family=found.family,
-        scopes=_effective_scopes(found),
+        scopes=scopes,
         user=user,
         acts_for_user=found.acts_for_user,
-        expires_at=min(filter(None, [found.expires_at, found.overlap_ends_at]), default=None),
-        is_replaced=found.overlap_ends_at is not None,
+        expires_at=ends_at,
+        is_replaced=overlap_ends_at is not None,
     )
 
 
-def _effective_scopes(found: _Found) -> frozenset[str]:
-    ceiling, owner = set(found.client_scopes), found.owner
-    return frozenset(
-        scope.name
-        for scope in declared(found.scopes)
-        if scope.name in ceiling and (owner is None or _has_rights(owner, scope.permissions))
-    )
+def _effective_scopes(found: Found, user: Any) -> frozenset[str]:
+    names, by_right = effective(found.scopes, found.client_scopes)
+    if not by_right:
+        return names
+    return names.union(scope.name for scope in by_right if not found.acts_for_user or _has_rights(user, scope))
 
 
-def _has_rights(owner: Any, permissions: tuple[str, ...]) -> bool:
+def _has_rights(user: Any, scope: Scope) -> bool:
     # A user model may know nothing of permissions: then nobody has any.
-    return not permissions or (hasattr(owner, "has_perms") and owner.has_perms(permissions))
-
-
-def _owner(fields: list[str], values: tuple[Any, ...]) -> Any:
-    users = get_user_model()
-    if values[fields.index(users._meta.pk.attname)] is None:
-        return None
-    user = users.from_db(router.db_for_write(APIKey), fields, values)
-    # Django loads deferred fields one by one; a view that touches one usually wants more.
-    user.refresh_from_db = partial(_load_whole, user)  # type: ignore[method-assign]  # for this instance only
-    return user
-
-
-def _load_whole(
-    user: models.Model, using: str | None = None, fields: Iterable[str] | None = None, **options: Any
-) -> None:
-    del user.__dict__["refresh_from_db"]
-    if fields is not None:
-        fields = sorted({*fields, *user.get_deferred_fields()})
-    user.refresh_from_db(using=using, fields=fields, **options)
-
-
-def _owner_fields() -> list[str]:
-    # In the order of the model, as from_db() wants them. What a model lacks, or inherits from another table, loads
-    # when it is touched.
-    meta = get_user_model()._meta
-    joined = {meta.pk.attname, "is_active", "is_superuser"}
-    return [item.attname for item in meta.local_concrete_fields if item.attname in joined]
+    return hasattr(user, "has_perms") and bool(user.has_perms(scope.permissions))
 
 
 def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:
+    if error.code in _UNRECORDED and not (
+        signals.credential_refused.has_listeners() or logger.isEnabledFor(logging.INFO)
+    ):
+        return
     key_text = getattr(error, "key_text", None)
     # A key in an address or in the clear is told apart from noise by its tag, which costs no query.
     key_id = key_text.key_id if key_text is not None and tag_secrets.admits(key_text) else error.key_id
@@ -235,6 +192,6 @@ def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: d
             at=now,
             key_id=key_id,
             family=error.family,
-            address="" if parts.address is None else str(parts.address),
+            address=parts.address,
         )
     )

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 LIST = "/admin/apikeys/apikey/"
 ADD = f"{LIST}add/"
+REVOKE_MANY = f"{LIST}revoke/"
 CLIENTS = "/admin/apikeys/client/"
 EVERYTHING = (
     "issue_apikey",

@@ -3,10 +3,15 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+
+if TYPE_CHECKING:
+    from apikeys.testing import WorkerProcesses
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -43,6 +48,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("postgres") and not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
         pytest.skip("needs PostgreSQL: set APIKEYS_TEST_DATABASE=postgres")
+    if item.get_closest_marker("redis") and "APIKEYS_TEST_REDIS_URL" not in os.environ:
+        pytest.skip("needs Redis: set APIKEYS_TEST_REDIS_URL")
     if item.get_closest_marker("browser") and chromium() is None:
         if IN_CI:
             pytest.fail("CI promises Chromium, but none is installed", pytrace=False)
@@ -61,3 +68,12 @@ def chromium_path() -> str:
 def _no_width_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     # xdist tells its workers how wide its own terminal is, which would win over a test's.
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def eight_processes(django_db_setup: None) -> Iterator[WorkerProcesses]:
+    """Eight processes that serve this project on the tests' database, started once."""
+    from apikeys.testing import WorkerProcesses  # noqa: PLC0415  # once there are settings
+
+    with WorkerProcesses(8) as processes:
+        yield processes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import OperationalError, transaction
 from django.urls import include, path
 from rest_framework.permissions import AllowAny
@@ -41,7 +42,7 @@ class Refreshing(KeyView):
 
     def get(self, request: Any) -> Response:
         person = request.user
-        type(person).objects.filter(pk=person.pk).update(is_superuser=True)
+        get_user_model().objects.filter(pk=person.pk).update(is_superuser=True)
         person.refresh_from_db(fields=["is_superuser"])
         return Response({"is_superuser": person.is_superuser})
 
@@ -51,7 +52,7 @@ class Locking(KeyView):
 
     def get(self, request: Any) -> Response:
         person = request.user
-        person.refresh_from_db(from_queryset=type(person).objects.all())
+        person.refresh_from_db(from_queryset=get_user_model().objects.all())
         return Response({"username": person.username})
 
 

@@ -122,6 +122,8 @@ DATABASES = {
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+if DATABASES["default"]["ATOMIC_REQUESTS"]:
+    MIDDLEWARE.append("apikeys.middleware.ProofMiddleware")
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -131,7 +133,10 @@ if "APIKEYS_TEST_REDIS_URL" in os.environ:
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": os.environ["APIKEYS_TEST_REDIS_URL"],
         # cache.clear() empties a whole database, and a run must not find what an earlier one left.
-        "OPTIONS": {"db": int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16},
+        "OPTIONS": {
+            "db": int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16,
+            "socket_timeout": 10,
+        },
         "KEY_PREFIX": scratch_directory().name,
     }
 

@@ -38,7 +38,7 @@ def test_columns_are_in_their_order(client):
         " ".join(re.sub("<[^>]*>", " ", cell).split())
         for cell in re.findall("<th scope.*?</th>", page.partition('id="result_list"')[2], re.DOTALL)
     ]
-    assert headings == ["Key", "Status", "Client", "Permissions", "Last used", "Issued"]
+    assert headings == ["", "Key", "Status", "Client", "Permissions", "Last used", "Issued"]
 
 
 def test_row_tells_two_lines_of_each(client, gilfoyle):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from apikeys import clients, keys
 from apikeys.models import APIKey, KeyEvent, KeyRevocation
 from apikeys.testing import ApiKeyClient, make_key
-from tests.admin_pages import CLIENTS, control_in, controls_in, errors_in, page_of
+from tests.admin_pages import CLIENTS, REVOKE_MANY, control_in, controls_in, errors_in, page_of
 from tests.factories import ClientFactory, PersonFactory
 
 NOW = datetime(2026, 11, 22, 5, tzinfo=UTC)
@@ -73,7 +73,8 @@ def test_leak_leads_on_to_the_client(client):
 
     response = client.post(page_of(key, "revoke"), fields(), follow=True)
 
-    assert f'Next: <a href="{CLIENTS}{key.client.pk}/change/">{NEXT}</a>' in response.content.decode()
+    page = " ".join(response.content.decode().split())
+    assert f'Next: <a href="{CLIENTS}{key.client.pk}/change/">{NEXT}</a>' in page
 
 
 def revoked_for_another_reason(key):
@@ -112,6 +113,74 @@ def test_page_says_what_happens_before_it_happens(client):
     assert "Requests with this key fail from now on, and this cannot be undone." in page
     assert "Last used 2 minutes ago by Web app." in page
     assert "Takes effect at once." in page
+
+
+IN_A_REPLICA = "Keys are looked up in a replica of the database: takes effect"
+
+
+@pytest.mark.parametrize(
+    ("bound", "replica", "sentence"),
+    [
+        pytest.param(timedelta(0), False, "Takes effect at once.", id="at-once"),
+        pytest.param(
+            timedelta(seconds=1),
+            False,
+            "Takes effect within 1 second everywhere, and at once in this process.",
+            id="1-s",
+        ),
+        pytest.param(
+            timedelta(seconds=5),
+            False,
+            "Takes effect within 5 seconds everywhere, and at once in this process.",
+            id="5-s",
+        ),
+        pytest.param(
+            timedelta(milliseconds=1500),
+            False,
+            "Takes effect within 2 seconds everywhere, and at once in this process.",
+            id="rounded-up",
+        ),
+        pytest.param(
+            timedelta(seconds=90),
+            False,
+            "Takes effect within 90 seconds everywhere, and at once in this process.",
+            id="90-s",
+        ),
+        pytest.param(
+            timedelta(minutes=2),
+            False,
+            "Takes effect within 2 minutes everywhere, and at once in this process.",
+            id="2-min",
+        ),
+        pytest.param(timedelta(0), True, f"{IN_A_REPLICA} as soon as that has caught up.", id="replica"),
+        pytest.param(
+            timedelta(seconds=5), True, f"{IN_A_REPLICA} within 5 seconds after that caught up.", id="5-s-and-replica"
+        ),
+    ],
+)
+def test_pages_that_stop_keys_promise_what_the_settings_let_them(client, settings, bound, replica, sentence):
+    settings.APIKEYS = {**settings.APIKEYS, "MAX_STALENESS": bound, "READ_REPLICA": replica}
+    key = make_key().key
+
+    pages = [
+        page_of(key, "revoke"),
+        f"{REVOKE_MANY}?client={key.client.pk}",
+        f"{CLIENTS}{key.client.pk}/change/",
+    ]
+
+    assert [sentence in client.get(page).content.decode() for page in pages] == [True] * 3
+
+
+def test_message_afterwards_says_how_soon_where_that_is_not_at_once(client, settings):
+    settings.APIKEYS = {**settings.APIKEYS, "MAX_STALENESS": timedelta(seconds=5)}
+    key = make_key(name="Old").key
+
+    response = client.post(page_of(key, "revoke"), fields(), follow=True)
+
+    assert (
+        "“Old” is revoked. Requests with it now get 401. Takes effect within 5 seconds everywhere"
+        in response.content.decode()
+    )
 
 
 def test_reasons_are_those_that_people_have(client):

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.checks import run_checks
+from django.db import connections
 
 from apikeys.checks import RULES
 from apikeys.conf import DEFAULTS
@@ -117,6 +118,8 @@ def test_settings_that_are_no_dict_are_an_error(settings):
         pytest.param("REMEMBERED_PROOFS", 0, "above 0", id="proofs"),
         pytest.param("HASHES_PER_KEY_PER_MINUTE", "10", "above 0", id="hashes-text"),
         pytest.param("CONCURRENT_HASHES", True, "above 0", id="hashes-true"),
+        pytest.param("CACHE", "defautl", "Did you mean 'default'?", id="cache-unknown"),
+        pytest.param("CACHE", ["default"], "which is not in CACHES", id="cache-list"),
         pytest.param("DEFAULT_LIFETIME", 90, "must be a timedelta above 0", id="lifetime-number"),
         pytest.param("DEFAULT_LIFETIME", timedelta(0), "must be a timedelta above 0", id="lifetime-zero"),
         pytest.param("DEFAULT_LIFETIME", timedelta(days=400), "allows at most 365 days", id="lifetime-above-limit"),
@@ -243,3 +246,96 @@ def test_missing_user_model_is_left_to_django(settings):
     settings.AUTH_USER_MODEL = "sessions.Nobody"
 
     assert found("W104") == []
+
+
+def found_at_deploy(identifier):
+    messages = run_checks(tags=["apikeys"], include_deployment_checks=True)
+    return [message for message in messages if message.id == f"apikeys.{identifier}"]
+
+
+REDIS = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://cache.internal:6379"}
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        pytest.param(REDIS, id="no options"),
+        pytest.param({**REDIS, "OPTIONS": {"db": 1}}, id="other options"),
+        pytest.param({**REDIS, "LOCATION": ["redis://one?socket_timeout=1", "redis://two"]}, id="one of two addresses"),
+        pytest.param({**REDIS, "LOCATION": "redis://one?socket_timeout=1;redis://two"}, id="joined addresses"),
+    ],
+)
+def test_redis_without_a_timeout_is_a_warning_at_deployment(settings, cache):
+    settings.CACHES = {"default": cache}
+
+    [warning] = found_at_deploy("W207")
+
+    assert "CACHES['default'] names no socket_timeout" in warning.msg
+    assert '"socket_timeout": 1' in warning.hint
+    assert found("W207") == []
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        pytest.param({**REDIS, "OPTIONS": {"socket_timeout": 1}}, id="in the options"),
+        pytest.param({**REDIS, "LOCATION": "redis://one?socket_timeout=1"}, id="in the address"),
+        pytest.param({"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}, id="local memory"),
+        pytest.param({"BACKEND": "nowhere.Cache"}, id="missing backend"),
+    ],
+)
+def test_a_cache_that_requests_do_not_wait_for_without_end_is_no_warning(settings, cache):
+    settings.CACHES = {"default": cache}
+
+    assert found_at_deploy("W207") == []
+
+
+@pytest.mark.parametrize("name", [None, "proofs", []], ids=["none", "unknown", "no name"])
+def test_a_cache_that_is_not_used_is_no_warning(settings, name):
+    settings.CACHES = {"default": REDIS}
+    settings.APIKEYS = {**settings.APIKEYS, "CACHE": name}
+
+    assert found_at_deploy("W207") == []
+
+
+@pytest.mark.parametrize(
+    ("is_atomic", "middleware", "warnings"),
+    [
+        pytest.param(True, [], 1, id="transactions without the middleware"),
+        pytest.param(True, ["apikeys.middleware.ProofMiddleware"], 0, id="transactions and the middleware"),
+        pytest.param(False, [], 0, id="no transactions"),
+    ],
+)
+def test_transactions_around_views_need_the_middleware(settings, monkeypatch, is_atomic, middleware, warnings):
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", is_atomic)
+    settings.MIDDLEWARE = middleware
+
+    messages = found_at_deploy("W208")
+
+    assert len(messages) == warnings
+    assert all("'apikeys.middleware.ProofMiddleware'" in message.hint for message in messages)
+    assert found("W208") == []
+
+
+LATE = {
+    "bound": ({"MAX_STALENESS": timedelta(seconds=5)}, "W203", "within 5 seconds"),
+    "bound under a second": ({"MAX_STALENESS": timedelta(milliseconds=500)}, "W203", "within 0.5 seconds"),
+    "replica": ({"READ_REPLICA": True}, "W209", "caught up"),
+}
+
+
+@pytest.mark.parametrize(("given", "code", "words"), LATE.values(), ids=LATE)
+def test_what_makes_a_revocation_late_is_named_at_deployment(settings, given, code, words):
+    settings.APIKEYS = given
+
+    [warning] = found_at_deploy(code)
+
+    assert words in warning.msg
+    assert found(code) == []
+
+
+@pytest.mark.parametrize("code", ["W203", "W209"])
+def test_by_default_a_revocation_is_not_late(settings, code):
+    settings.APIKEYS = {}
+
+    assert found_at_deploy(code) == []

@@ -205,7 +205,7 @@ def test_answer_to_a_page_of_the_browsable_api_is_a_refusal_too():
     ("permission", "key", "status"),
     [
         pytest.param(HasScopes("todo:read"), make_key, 200, id="success"),
-        pytest.param(HasScopes("todo:read"), lambda: "ak_live_x", 401, id="bad-key"),
+        pytest.param(HasScopes("todo:write"), lambda: make_key(scopes=["todo:read"]), 403, id="too-little"),
         pytest.param(HasScopes("todo:read"), lambda: None, 401, id="no-key"),
         pytest.param(AllowAny, lambda: None, 200, id="anybody"),
     ],

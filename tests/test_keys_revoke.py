@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.contrib.auth.models import Permission
-from django.utils import timezone
 
 from apikeys import keys
 from apikeys.core import errors
 from apikeys.models import APIKey, KeyEvent, KeyRevocation
 from apikeys.testing import ApiKeyClient, make_key
-from tests.factories import UserFactory
+from tests.factories import ClientFactory, UserFactory
+from tests.races import fresh, race
 
 pytestmark = pytest.mark.django_db
 
-NOW = timezone.now().replace(microsecond=0)
+#: Each race is run often enough that both orders are seen.
+ROUNDS = 12
 
 
 def status(issued):
@@ -115,3 +118,36 @@ def test_revoking_a_key_known_to_be_rotated_leaves_its_replacement():
     keys.revoke(APIKey.objects.get(pk=old.key.pk), reason="leaked")
 
     assert (code(old), status(new)) == ("key_revoked", 200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_issuing_for_the_same_client_by_the_same_person_at_the_same_time_costs_neither_change():
+    for turn in range(ROUNDS):
+        gilfoyle, app = UserFactory(is_superuser=True), ClientFactory()
+        key = make_key(client=app).key
+        calls = [
+            partial(keys.revoke, key, reason="leaked", by=gilfoyle),
+            partial(keys.issue, app, name="Next", scopes="todo:read", owner=gilfoyle, by=gilfoyle),
+        ]
+
+        race(*(calls if turn % 2 else reversed(calls)))
+
+        assert KeyRevocation.objects.filter(key=key).exists()
+        assert app.keys.working().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_of_the_unseen_replacement_at_the_same_time_costs_neither_change():
+    for turn in range(ROUNDS):
+        key = make_key().key
+        seen = fresh(key)
+        replacement = keys.rotate(key).key
+        calls = [
+            partial(keys.revoke, seen, reason="leaked"),
+            partial(keys.edit, fresh(replacement), name=f"Renamed {turn}", note=""),
+        ]
+
+        race(*(calls if turn % 2 else reversed(calls)))
+
+        assert KeyRevocation.objects.filter(key__in=[key, replacement]).count() == 2
+        assert fresh(replacement).name == f"Renamed {turn}"

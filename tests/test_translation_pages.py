@@ -9,7 +9,7 @@ from django.utils import timezone, translation
 from apikeys import keys
 from apikeys.testing import make_key
 
-from .admin_pages import ADD, CLIENTS, LIST, control_in, issue_fields, keys_in, page_of
+from .admin_pages import ADD, CLIENTS, LIST, REVOKE_MANY, control_in, issue_fields, keys_in, page_of
 from .catalogue import english_parts
 from .factories import ClientFactory, PersonFactory
 
@@ -76,6 +76,26 @@ def revoked_key_page(browser):
     return browser.get(page_of(key))
 
 
+def revoke_many_page(browser):
+    key = make_key(name="Nightly export").key
+    keys.rotate(key)
+    return browser.get(f"{REVOKE_MANY}?client={key.client.pk}")
+
+
+def refused_revoke_many_page(browser):
+    key = make_key(name="Nightly export").key
+    dead = make_key(name="Dead").key
+    keys.revoke(dead, reason="left")
+    keys.rotate(key)
+    return browser.post(REVOKE_MANY, {"keys": f"{key.pk} {dead.pk} 0", "reason": "other"})
+
+
+def revoked_twice_page(browser):
+    key = make_key(name="Nightly export").key
+    keys.revoke(key, reason="leaked")
+    return browser.post(REVOKE_MANY, {"keys": str(key.pk)})
+
+
 def client_page(browser):
     return browser.get(f"{CLIENTS}{ClientFactory().pk}/change/")
 
@@ -96,6 +116,9 @@ PAGES = {
     "detail-revoked": revoked_key_page,
     "rotate": page_about_a_key("rotate"),
     "revoke": page_about_a_key("revoke"),
+    "revoke-many": revoke_many_page,
+    "revoke-many-refused": refused_revoke_many_page,
+    "revoke-many-twice": revoked_twice_page,
     "edit": page_about_a_key("edit"),
     "narrow": page_about_a_key("narrow"),
     "client": client_page,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy
 
 from .. import clients
@@ -13,6 +13,7 @@ from ..core.errors import APIKeysError
 from ..forms.client import ClientForm
 from ..models import Client, user_name_of
 from ..status import permission_summary
+from . import pages
 from .guarded_search import GuardedSearchAdmin
 
 
@@ -53,6 +54,14 @@ class ClientAdmin(GuardedSearchAdmin):
             clients.enable(obj, by=request.user, source="admin")
         else:
             clients.disable(obj, by=request.user, source="admin")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        client = context.get("original")
+        if client is not None:
+            context["revoke_all_url"] = pages.revoke_all_url(self.admin_site.name, request.user, client)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:

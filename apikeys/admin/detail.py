@@ -97,7 +97,10 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         stops_at=key.overlap_ends_at and absolute(key.overlap_ends_at),
         revoked_at=absolute(key.revocation.at) if key.is_revoked() else "",
         revoked_by=user_name_of(key.revocation.by) if key.is_revoked() else "",
-        disable_client_url=_client_url(site, key) if _may_stop_more(request, key) else "",
+        disable_client_url=_client_url(site, key) if _may_disable_client(request, key) else "",
+        revoke_all_url=pages.revoke_all_url(site, request.user, key.client, reason=RevocationReason.LEAKED.value)
+        if _has_leaked(key)
+        else "",
         rotate_url=pages.key_url(admin, key, "rotate") if may_rotate else "",
         revoke_url=pages.key_url(admin, key, "revoke")
         if policy.may_revoke(request.user) and not key.is_revoked()
@@ -168,14 +171,13 @@ def _client_url(site: str, key: APIKey) -> str:
     return reverse(f"{site}:apikeys_client_change", args=[key.client_id])
 
 
-def _may_stop_more(request: HttpRequest, key: APIKey) -> bool:
+def _has_leaked(key: APIKey) -> bool:
     # Where one key of a client leaked, others may have.
-    return (
-        key.is_revoked()
-        and key.revocation.reason == RevocationReason.LEAKED
-        and key.client.is_active
-        and request.user.has_perm("apikeys.change_client")
-    )
+    return key.is_revoked() and key.revocation.reason == RevocationReason.LEAKED
+
+
+def _may_disable_client(request: HttpRequest, key: APIKey) -> bool:
+    return _has_leaked(key) and key.client.is_active and request.user.has_perm("apikeys.change_client")
 
 
 def _may_view_events(request: HttpRequest) -> bool:

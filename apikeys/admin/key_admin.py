@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseNotAllowed, HttpResponseRedirect
@@ -20,7 +22,7 @@ from .. import keys, policy
 from ..core import errors
 from ..forms.change import EditKeyForm, NarrowKeyForm
 from ..models import APIKey
-from . import detail, issuing, pages, revoking, rotating
+from . import detail, issuing, pages, revoking, revoking_many, rotating
 from .guarded_search import GuardedSearchAdmin
 from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, matching
 
@@ -46,7 +48,7 @@ class APIKeyAdmin(GuardedSearchAdmin):
     # Only to switch the search on: ``get_search_results`` says what it matches.
     search_fields = ("name", "key_id")
     search_help_text = gettext_lazy("Start of a name or key id, or a whole user name.")
-    actions = None
+    actions = ("revoke_chosen",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         rights = ("issue_apikey", "issue_apikey_for_others", "issue_service_apikey")
@@ -60,6 +62,10 @@ class APIKeyAdmin(GuardedSearchAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
         return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered and taken."""
+        return policy.may_revoke(request.user)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         # The admin lets an address filter by any column, letter by letter.
@@ -79,6 +85,7 @@ class APIKeyAdmin(GuardedSearchAdmin):
             ("describe", issuing.describe),
             ("same_as", issuing.same_as),
         ]
+        revoke_many = sensitive_post_parameters()(partial(revoking_many.revoke_many_page, self))
         # Before the admin's own: the last of these takes every path for the id of a key.
         return [
             *(
@@ -93,6 +100,7 @@ class APIKeyAdmin(GuardedSearchAdmin):
                 path(f"add/{name}/", self._wrapped(self._bound(view)), name=f"apikeys_apikey_{name}")
                 for name, view in suggestions
             ),
+            path("revoke/", self._wrapped(revoke_many), name="apikeys_apikey_revoke_many"),
             *super().get_urls(),
         ]
 
@@ -107,6 +115,22 @@ class APIKeyAdmin(GuardedSearchAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {"title": _("API keys"), **(extra_context or {})})
+
+    @admin.action(permissions=["revoke"], description=gettext_lazy("Revoke…"))
+    def revoke_chosen(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        is_all = request.POST.get("select_across") == "1"
+        asked = 0 if is_all else len(set(request.POST.getlist(ACTION_CHECKBOX_NAME)))
+        return revoking_many.chosen_page(self, request, queryset, asked=asked)
+
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        # Anything may be sent, and the admin asks the database for it.
+        sent: Any = request.POST.copy()
+        ids = sent.getlist(ACTION_CHECKBOX_NAME)
+        # No key has a number below zero.
+        ids = [text if revoking_many.is_id(text) else str(-number) for number, text in enumerate(ids, 1)]
+        sent.setlist(ACTION_CHECKBOX_NAME, ids)
+        request.POST = sent
+        return super().response_action(request, *args, **options)
 
     @method_decorator(sensitive_post_parameters())
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

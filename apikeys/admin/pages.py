@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
@@ -14,7 +15,8 @@ from django.utils.translation import gettext as _
 
 from .. import policy
 from ..core import errors
-from ..models import APIKey
+from ..models import APIKey, Client
+from ..status import is_felt_at_once, takes_effect
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
@@ -28,6 +30,31 @@ def key_url(admin: APIKeyAdmin, key: APIKey, page: str = "change") -> str:
 def list_url(admin: APIKeyAdmin, page: str = "changelist") -> str:
     """Return the address of the list, or of another page that is about no key in particular."""
     return reverse(f"{admin.admin_site.name}:apikeys_apikey_{page}")
+
+
+def way_back(admin: APIKeyAdmin, request: HttpRequest) -> str:
+    """Return the address of the list, or of the index for those who may not see it."""
+    return list_url(admin) if admin.has_view_permission(request) else reverse(f"{admin.admin_site.name}:index")
+
+
+def revoke_all_url(
+    site_name: str, user: Any, client: Client, *, besides: APIKey | None = None, reason: str = ""
+) -> str:
+    """Return the address of the page that revokes all keys of *client*; empty where none works *besides* one."""
+    if not policy.may_revoke(user):
+        return ""
+    others = APIKey.objects.working().filter(client=client)
+    if besides is not None:
+        others = others.exclude(pk=besides.pk)
+    if not others.exists():
+        return ""
+    query = {"client": client.pk, **({"reason": reason} if reason else {})}
+    return f"{reverse(f'{site_name}:apikeys_apikey_revoke_many')}?{urlencode(query)}"
+
+
+def revoked_message(text: str) -> str:
+    """Return *text*, that something is revoked, with how soon that counts where it is not at once."""
+    return text if is_felt_at_once() else f"{text} {takes_effect()}"
 
 
 def page(

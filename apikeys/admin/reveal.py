@@ -99,7 +99,7 @@ class RevealResponse(TemplateResponse):
         # Where, but not what: the message of a template's error may quote its context.
         where = "".join(traceback.format_tb(error.__traceback__))
         logger.error(
-            "the page with key %s could not be rendered, the key was withdrawn: %s\n%s",
+            "the page with key %s could not be rendered: %s\n%s",
             self.issued.key.key_id,
             type(error).__name__,
             where,

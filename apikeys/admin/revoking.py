@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from .. import keys, policy
 from ..core import errors
-from ..forms.change import RevokeKeyForm
-from ..models import APIKey
-from ..status import last_used
+from ..forms.revoke import RevokeKeyForm
+from ..models import APIKey, RevocationReason
+from ..status import last_used, takes_effect
 from . import pages
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def revoke_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         for one in stopped:
             text = _("“%(name)s” is revoked. Requests with it now get 401.")
             name = one.name if one.pk == key.pk else str(one)
-            messages.success(request, text % {"name": name})
+            messages.success(request, pages.revoked_message(text % {"name": name}))
         return HttpResponseRedirect(pages.key_url(admin, key))
     form.show_again()
     return _form_page(admin, request, key, form)
@@ -83,6 +83,10 @@ def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: Revo
         key=key,
         form=form,
         last_used=last_used(key, now=now),
+        takes_effect=takes_effect(),
         replacement=form.replacement,
         rotate_url=pages.key_url(admin, key, "rotate") if may_rotate_instead else "",
+        revoke_all_url=pages.revoke_all_url(
+            admin.admin_site.name, request.user, key.client, besides=key, reason=RevocationReason.LEAKED.value
+        ),
     )

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .errors import MalformedKeyError
 
@@ -25,8 +26,10 @@ SECRET_LENGTH = 43
 TAG_LENGTH = 8
 TAG_SECRET_BYTES = 32
 
+#: By the value of their two digits, the smaller one first: half as many divisions on each request.
+_PAIRS = tuple(low + high for high in ALPHABET for low in ALPHABET)
+
 _PREFIX = re.compile(r"[0-9A-Za-z]{1,16}\Z")
-_BASE62 = re.compile(r"[0-9A-Za-z]*\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,10 @@ class KeyText:
 
     def is_tagged_by(self, tag_secrets: Iterable[bytes]) -> bool:
         """Whether one of *tag_secrets* made the tag."""
-        return any(hmac.compare_digest(self.tag, _tag(self.body, tag_secret)) for tag_secret in tag_secrets)
+        for tag_secret in tag_secrets:  # noqa: SIM110  # a generator takes as long as the tag
+            if hmac.compare_digest(self.tag, _tag(self.body, tag_secret)):
+                return True
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +95,11 @@ def parse(text: str, *, prefix: str) -> KeyText:
     Raises:
         MalformedKeyError: If the prefix, the mode, the length or the alphabet is not that of a key.
     """
-    # The length comes first: it bounds the work for a header of any size.
-    if len(text) != key_length(prefix) or not is_ours(text, prefix=prefix):
+    # Of one length, which bounds the work for a header of any size.
+    whole = _whole_key(prefix).fullmatch(text)
+    if whole is None:
         raise MalformedKeyError
-    mode, _, rest = text[len(prefix) + 1 :].partition("_")
-    key_id, _, secret_and_tag = rest.partition("_")
-    if (
-        mode not in MODES
-        or len(key_id) != KEY_ID_LENGTH
-        or not _BASE62.match(key_id)
-        or not _BASE62.match(secret_and_tag)
-    ):
-        raise MalformedKeyError
-    return KeyText(mode=mode, key_id=key_id, body=text[:-TAG_LENGTH], tag=text[-TAG_LENGTH:])
+    return KeyText(mode=whole[1], key_id=whole[2], body=text[:-TAG_LENGTH], tag=text[-TAG_LENGTH:])
 
 
 def mask(*, prefix: str, mode: str, key_id: str) -> str:
@@ -130,6 +128,12 @@ def new_tag_secret() -> bytes:
     return secrets.token_bytes(TAG_SECRET_BYTES)
 
 
+@lru_cache(maxsize=8)
+def _whole_key(prefix: str) -> re.Pattern[str]:
+    secret_and_tag = f"[0-9A-Za-z]{{{SECRET_LENGTH + TAG_LENGTH}}}"
+    return re.compile(rf"{re.escape(prefix)}_({'|'.join(MODES)})_([0-9A-Za-z]{{{KEY_ID_LENGTH}}})_{secret_and_tag}")
+
+
 def _random_text(length: int) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
@@ -137,9 +141,10 @@ def _random_text(length: int) -> str:
 def _tag(body: str, tag_secret: bytes) -> str:
     # The secret is MACed whole and the body is all of the message, so no length prefix is needed.
     digest = hashlib.blake2b(body.encode("ascii"), key=tag_secret, digest_size=16, person=b"apikeys-tag").digest()
-    number = int.from_bytes(digest, "big")
-    letters = []
-    for _ in range(TAG_LENGTH):
-        number, index = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[index])
-    return "".join(letters)
+    # Small before it is taken apart: large numbers divide slowly.
+    number = int.from_bytes(digest, "big") % len(ALPHABET) ** TAG_LENGTH
+    letters = ""
+    for _ in range(TAG_LENGTH // 2):
+        number, index = divmod(number, len(_PAIRS))
+        letters += _PAIRS[index]
+    return letters

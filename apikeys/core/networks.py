@@ -14,6 +14,7 @@ Network = IPv4Network | IPv6Network
 _MAPPED_BITS = 96
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """
     Return the address in *text*, or None.

@@ -8,6 +8,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
@@ -32,7 +34,7 @@ class Principal:
     expires_at: datetime | None = None
     #: Whether a replacement was issued; the key still works because their overlap runs.
     is_replaced: bool = False
-    claims: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS)
 
     def has_scopes(self, *names: str) -> bool:
         """Whether all of *names* count. False for no names: empty means nothing."""

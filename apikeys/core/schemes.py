@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from urllib.parse import unquote
 
 from . import keyformat
@@ -35,30 +35,30 @@ class KeyScheme(Scheme):
     """Read an API key from ``Authorization: Bearer``, ``Authorization: Api-Key`` or ``X-API-Key``."""
 
     def read(self, parts: RequestParts) -> Credential | None:
-        self._refuse_key_in_query(parts.query_string)
-        presented = list(self._presented(parts))
+        if parts.query_string:
+            self._refuse_key_in_query(parts.query_string)
+        presented = []
+        authorization = parts.headers.get("authorization")
+        if authorization is not None and (value := self._in_authorization(authorization.strip(" \t"))) is not None:
+            presented.append(value)
+        if "x-api-key" in parts.headers and "x-api-key" in self.sources:
+            presented.append(parts.headers["x-api-key"].strip(" \t"))
         if not presented:
             return None
-        if len(presented) > 1:
-            raise AmbiguousCredentialError
-        if "," in presented[0]:
-            # Two headers of one name arrive joined by a comma, which no key contains.
+        # Two headers of one name arrive joined by a comma, which no key contains.
+        if len(presented) > 1 or "," in presented[0]:
             raise AmbiguousCredentialError
         key_text = keyformat.parse(presented[0], prefix=self.prefix)
         return Credential(key_id=key_text.key_id, proof=SecretProof(text=key_text.body), key_text=key_text)
 
-    def _presented(self, parts: RequestParts) -> Iterator[str]:
-        authorization = parts.headers.get("authorization", "").strip(" \t")
+    def _in_authorization(self, authorization: str) -> str | None:
         name, _, value = authorization.partition(" ")
         name, value = name.lower(), value.strip(" \t")
-        is_ours = name == "api-key" or (name == "bearer" and keyformat.is_ours(value, prefix=self.prefix))
-        if name in self.sources and is_ours:
-            yield value
-        elif "," in authorization and f" {self.prefix}_" in authorization:
-            # A repeated header whose first value belongs to somebody else.
-            yield authorization
-        if "x-api-key" in self.sources and "x-api-key" in parts.headers:
-            yield parts.headers["x-api-key"].strip(" \t")
+        claim = f"{self.prefix}_"
+        if name in self.sources and (name == "api-key" or (name == "bearer" and value.startswith(claim))):
+            return value
+        # A repeated header whose first value belongs to somebody else.
+        return authorization if "," in authorization and f" {claim}" in authorization else None
 
     def _refuse_key_in_query(self, query_string: str) -> None:
         # Substring tests keep this off the path of every honest request. Both readings count: an encoded key may

@@ -11,10 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import argon2
-from argon2.exceptions import HashingError, InvalidHashError, VerificationError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.low_level import error_to_str
 
 from .credentials import Proof, SecretProof
 from .errors import HashingFailedError
+
+#: Argon2's faults of the machine, not of the text: no memory (-22), no thread (-33). It has one class for all.
+_NOT_NOW = frozenset({error_to_str(-22), error_to_str(-33)})
 
 
 class Verifier(ABC):
@@ -32,7 +36,12 @@ class Verifier(ABC):
 
     @abstractmethod
     def matches(self, proof: Proof, verifier: str) -> bool:
-        """Whether *proof* is the one that *verifier* was made from. False for text that can't be read."""
+        """
+        Whether *proof* is the one that *verifier* was made from. False for text that can't be read.
+
+        Raises:
+            HashingFailedError: If that could not be found out now, as without enough memory.
+        """
 
 
 class Hasher(Verifier):
@@ -83,7 +92,11 @@ class Argon2idHasher(Hasher):
             return False
         try:
             return self._hasher.verify(f"${verifier}", proof.text)
-        except (VerificationError, InvalidHashError):
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+        except VerificationError as error:
+            if str(error) in _NOT_NOW:
+                raise HashingFailedError("The secret could not be checked; is there enough memory?") from error
             return False
 
     def needs_rehash(self, verifier: str) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .permissions import HasOwner as HasOwner
     from .permissions import HasScopes as HasScopes
     from .permissions import IsSessionUser as IsSessionUser
+    from .refusals import refusal_response as refusal_response
 
 _HOMES = {
     "APIKeyAuthentication": "authentication",
@@ -20,6 +21,7 @@ _HOMES = {
     "HasOwner": "permissions",
     "HasScopes": "permissions",
     "IsSessionUser": "permissions",
+    "refusal_response": "refusals",
 }
 
 

@@ -16,6 +16,7 @@ from ..core.principals import Principal
 from .decorators import declares_scopes
 from .refusals import Refused, challenge, iso
 
+_VARY = "Authorization, X-API-Key"
 #: A key in its last days says so on every answer.
 _EXPIRY_NOTICE = timedelta(days=7)
 
@@ -30,17 +31,18 @@ class APIKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
         view = (request.parser_context or {}).get("view")
-        _vary(view)
         now = timezone.now()
         try:
             principal = verification.authenticate(request_parts.read(request._request), now=now)
         except errors.CredentialError as error:
             raise Refused.from_error(error, request=request) from error
+        _vary(view)
         if principal is None:
             return None
         # The view's get_permissions() may ask who is calling, which must not start all over.
         request.user, request.auth = principal.user, principal
-        if settings.REQUIRE_DECLARED_SCOPES and not (view and declares_scopes(view, method=request.method or "")):
+        method = request._request.method or ""
+        if settings.REQUIRE_DECLARED_SCOPES and not (view and declares_scopes(view, method=method)):
             raise Refused("scopes_not_declared", request=request)
         _give_notice(view, principal, now=now)
         return principal.user, principal
@@ -50,10 +52,12 @@ class APIKeyAuthentication(BaseAuthentication):
 
 
 def _vary(view: Any) -> None:
-    # REST framework puts view.headers on every answer, refusals too.
+    # Also where there was no key. A refusal of the key itself has a status that no cache keeps by itself (RFC 9110
+    # section 15.1), and a flood of those should cost little. REST framework puts view.headers on what the view answers.
     headers = getattr(view, "headers", None)
     if headers is not None:
-        headers["Vary"] = ", ".join(filter(None, [headers.get("Vary"), "Authorization", "X-API-Key"]))
+        before = headers.get("Vary")
+        headers["Vary"] = f"{before}, {_VARY}" if before else _VARY
 
 
 def _give_notice(view: Any, principal: Principal, *, now: datetime) -> None:

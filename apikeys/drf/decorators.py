@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Target = TypeVar("Target")
 
 #: Where ``@api_view`` makes its handlers. Importing it would import views too.
+_VIEWS_MODULE = "rest_framework.views"
 _API_VIEW_MODULE = "rest_framework.decorators"
 
 
@@ -96,8 +97,11 @@ def demands_of(callable_: Any) -> Iterator[Demand]:
 
 def declares_scopes(view: Any, *, method: str) -> bool:
     """Whether *view*, an instance at work, says which keys may come in for *method*."""
-    if any(opens_to_keys(permission) for permission in view.get_permissions()):
-        return True
+    # Instances cost, and nobody but a view with rules of its own makes others than these.
+    is_plain = type(view).get_permissions.__module__ == _VIEWS_MODULE
+    for permission in view.permission_classes if is_plain else view.get_permissions():
+        if opens_to_keys(permission):
+            return True
     handler = getattr(view, method.lower(), None)
     return any(list(demands_of(place)) for place in (type(view), handler))
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from django.utils import formats, timezone
 from django.utils.functional import Promise
+from django.utils.translation import get_language, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -95,7 +96,7 @@ class Refused(APIException):
         self.code = code
         self.auth_header = None if error is None else challenge(error, scope=scope)
         self.detail: Any = {
-            "detail": sentence % (texts or {}),
+            "detail": sentence % texts if texts else _in_language(code, get_language() or ""),
             "code": code,
             **members,
             **_extra_members(code, request),
@@ -127,6 +128,18 @@ class Refused(APIException):
         return refused
 
 
+def refusal_response(error: errors.CredentialError | None) -> JsonResponse:
+    """Return the answer to *error*, or to a request without a key, for a view that is not REST framework's."""
+    refused = Refused("key_missing") if error is None else Refused.from_error(error)
+    headers = {"WWW-Authenticate": refused.auth_header, "Retry-After": refused.wait}
+    return JsonResponse(
+        refused.detail,
+        status=refused.status_code,
+        headers={name: str(value) for name, value in headers.items() if value is not None},
+    )
+
+
+@lru_cache(maxsize=256)
 def challenge(error: str = "", *, scope: str = "") -> str:
     """
     Return a ``WWW-Authenticate`` value (RFC 6750 section 3); without *error* where no credential was sent.
@@ -162,6 +175,12 @@ def missing_scope(required: Sequence[str], *, granted: Iterable[str], match_any:
 def iso(instant: datetime) -> str:
     """Return *instant* in UTC, to the second: ``2026-11-26T04:00:00Z``."""
     return timezone.localtime(instant, timezone=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=256)
+def _in_language(code: str, language: str) -> str:
+    # A flood of forged keys gets one sentence over and over.
+    return str(ANSWERS[code][2] % {})
 
 
 def _label(scope: Scope | None, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The forms that change a key: rotate, revoke, rename, narrow."""
+"""The forms that change a key: rotate, rename, narrow."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from django.utils.translation import gettext as _
 from .. import policy
 from ..conf import settings
 from ..core import errors
-from ..models import APIKey, RevocationReason
+from ..models import APIKey
 from ..registry import scope_registry
 from ..status import absolute, span_of
 from .expiry import ExpiryForm
-from .page_form import PageForm, Radios, without_keys
+from .page_form import PageForm, Radios
 from .words import PolicyCharField
 
 _RECENTLY = timedelta(hours=24)
 _OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
-_CHOSEN_REASONS = [reason for reason in RevocationReason if reason != RevocationReason.UNDELIVERED]
 
 
 class RotateKeyForm(ExpiryForm):
@@ -54,63 +53,6 @@ class RotateKeyForm(ExpiryForm):
         """Show *error* beside the field that it belongs to."""
         field = {errors.LifetimeRefusedError: self.expiry_field, errors.OverlapRefusedError: "overlap"}
         self.add_error(field.get(type(error)), str(error))
-
-
-class RevokeKeyForm(PageForm):
-    """Why, and where the key is in use its name."""
-
-    reason = forms.ChoiceField(widget=Radios)
-    note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=policy.MAX_NOTE)
-    confirmation = forms.CharField(required=False, strip=True)
-    #: The replacement that the person was told of.
-    seen_replacement = forms.CharField(required=False, widget=forms.HiddenInput)
-
-    def __init__(self, data: Any = None, *, key: APIKey, now: datetime) -> None:
-        self.key = key
-        self.replacement = APIKey.objects.filter(replaces=key).first()
-        super().__init__(data, initial={"seen_replacement": self._replacement_id()})
-        reason = self.fields["reason"]
-        reason.label = _("Reason")
-        reason.choices = [(choice.value, choice.label) for choice in _CHOSEN_REASONS]  # type: ignore[attr-defined]
-        reason.error_messages["required"] = _("Choose a reason.")
-        self.fields["note"].label = _("Note")
-        self.fields["note"].help_text = _("Required for “Other”. Never paste the key here.")
-        # Whoever uses it would notice: it is revoked only by typing its name.
-        self.needs_confirmation = is_in_use(key, now=now)
-        if self.needs_confirmation:
-            self.fields["confirmation"].label = _("Type the key's name to confirm")
-            self.fields["confirmation"].help_text = key.name
-            self.fields["confirmation"].widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
-        else:
-            del self.fields["confirmation"]
-
-    def clean_confirmation(self) -> str:
-        typed: str = self.cleaned_data["confirmation"]
-        if typed != self.key.name:
-            raise forms.ValidationError(_("This does not match. Type “%(name)s”.") % {"name": self.key.name})
-        return typed
-
-    def clean_note(self) -> str:
-        note: str = self.cleaned_data["note"]
-        if not note and self.cleaned_data.get("reason") == RevocationReason.OTHER:
-            raise forms.ValidationError(_("Say in a few words why."))
-        return note
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if self.cleaned_data.get("seen_replacement", "") != self._replacement_id() and self.replacement is not None:
-            message = _(
-                "This key was rotated after you opened this page. Its replacement %(key)s goes on working unless you "
-                "revoke it too. Nothing was revoked; send this page again to revoke the old key alone."
-            )
-            self.add_error(None, message % {"key": self.replacement.masked})
-            shown_again = without_keys(self.data)
-            shown_again["seen_replacement"] = self._replacement_id()
-            self.data = shown_again
-        return cleaned
-
-    def _replacement_id(self) -> str:
-        return "" if self.replacement is None else self.replacement.key_id
 
 
 class EditKeyForm(PageForm):

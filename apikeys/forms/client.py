@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from .. import policy
 from ..core import errors
 from ..models import Client
+from ..status import takes_effect
 from .named import PersonField
 from .page_form import hide_keys
 from .permissions import Resource, ScopesField, picker
@@ -112,5 +113,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the 
         if self.instance.pk is None:
             return ""
         count = self.instance.keys.working().count()
-        text = _("Disabling it stops its working keys at once: %(count)d. They come back if you enable it again.")
-        return text % {"count": count}
+        text = _(
+            "Disabling it stops its working keys: %(count)d. %(takes_effect)s They come back if you enable it again."
+        )
+        return text % {"count": count, "takes_effect": takes_effect()}

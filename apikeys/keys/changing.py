@@ -47,7 +47,7 @@ def edit(key: APIKey, *, name: str, note: str, by: Any = None, source: str = "py
     with transaction.atomic(using=rows.database()):
         # The key first, as everywhere: its event needs the client's row, and whoever holds that would wait for the key.
         locked = rows.locked(key)
-        client = rows.locked_client(locked.client)
+        client = rows.locked_client(rows.client_of(locked))
         changed = [field for field, value in (("name", name), ("note", note)) if getattr(locked, field) != value]
         if not changed:
             return
@@ -76,7 +76,7 @@ def _drop_scopes(key: APIKey, *, wanted: set[str], by: Any, source: str) -> None
     key.save(update_fields=["scopes"])
     events.record(
         EventKind.NARROWED,
-        client=key.client,
+        client=rows.client_of(key),
         key=key,
         by=by,
         source=source,

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import events, issuance, policy, signals
 from ..conf import settings
 from ..core import errors
-from ..issuance import IssuedKey
+from ..issuance import IssuedKey, NewSecret
 from ..models import APIKey, Client, EventKind, RevocationReason, user_name_of
 from ..policy import DEFAULT, Choice, Lifetime
 from . import rows
@@ -92,12 +92,13 @@ def rotate(
     by: Any = None,
     source: str = "python",
     form_id: UUID | None = None,
+    secret: NewSecret | None = None,
 ) -> IssuedKey:
     """
     Issue the replacement of *key*, which works on for *overlap* but never longer than it would have.
 
     The replacement has the name, client, owner, scopes, networks and note of *key*, and by default its length of
-    life. Two rotations at once give one replacement.
+    life. Two rotations at once give one replacement. *secret* is one that was hashed before, for this rotation alone.
 
     Raises:
         AlreadyRotatedError: If it has a replacement, which the error names.
@@ -107,10 +108,11 @@ def rotate(
     policy.require(permitted=policy.may_rotate(by, key))
     overlap = policy.require_overlap(overlap)
     policy.refuse_repeated_form(form_id)
-    secret = issuance.new_secret()
+    if secret is None:
+        secret = issuance.new_secret()
     with transaction.atomic(using=rows.database()):
         now = timezone.now()
-        old = rows.locked(key)
+        old = _locked_and_joined(key)
         _require_rotatable(old, now=now)
         expires_at = (
             policy.same_expiry(old, client=old.client, now=now)
@@ -183,11 +185,19 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
         )
 
 
+def _locked_and_joined(key: APIKey) -> APIKey:
+    # Locked first and read then, so that what is joined is of now too. It decides about the rotation, in one query.
+    found = APIKey.objects.using(rows.database()).filter(pk=key.pk)
+    found.select_for_update().values_list("pk").get()
+    return found.select_related("client", "owner", "revocation").get()
+
+
 def _require_rotatable(key: APIKey, *, now: datetime) -> None:
-    policy.refuse_replaced(key)
+    if key.overlap_ends_at is not None:
+        policy.refuse_replaced(key)
     policy.require_own_mode(key)
     policy.require_active(key.client)
     if key.owner is not None:
         policy.require_owner(key.owner)
-    if rows.is_revoked(key) or key.is_expired(now=now) or key.is_orphaned:
+    if key.is_revoked() or key.is_expired(now=now) or key.is_orphaned:
         raise errors.KeyNotWorkingError(_("This key no longer works, so there is nothing to overlap."))

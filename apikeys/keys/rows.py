@@ -14,6 +14,11 @@ def locked(key: APIKey) -> APIKey:
     return APIKey.objects.using(database()).select_for_update().get(pk=key.pk)
 
 
+def client_of(key: APIKey) -> Client:
+    """Return the client of *key* as the writers see it; loaded when touched, it may come from a replica."""
+    return Client.objects.using(database()).get(pk=key.client_id)
+
+
 def locked_client(client: Client) -> Client:
     """Return *client* as it is now, locked until the transaction ends."""
     return Client.objects.using(database()).select_for_update().get(pk=client.pk)

@@ -198,6 +198,9 @@ def printable(text: str) -> str:
     """Return *text* with nothing in it that could end a line or cell, move the cursor or turn the direction."""
     # Names of users come from anywhere: an escape sequence could rewrite what the operator reads. All that commands
     # write goes through here, except for JSON, which escapes.
+    if text.isascii() and text.isprintable():
+        # Nearly all, and looking at each letter would be most of the time that a million rows take.
+        return text
     return "".join(map(_printable_letter, text))
 
 

@@ -1,5 +1,5 @@
 """
-What a project's own tests need: keys, a client that sends them, and assertions.
+What a project's own tests need: keys, a client that sends them, assertions, and processes that prove a revocation.
 
 The pytest fixtures ``make_api_key`` and ``api_key_client`` come by themselves; see ``apikeys.testing.plugin``.
 """
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from .leaks import assert_not_stored as assert_not_stored
     from .making import cheap_hashes as cheap_hashes
     from .making import make_key as make_key
+    from .worker_processes import WorkerProcesses as WorkerProcesses
+    from .worker_processes import hammering as hammering
 
 # pytest imports the plug-in, and with it this package, before a project has named its settings.
 _HOMES = {
     "ApiKeyClient": "client",
+    "WorkerProcesses": "worker_processes",
     "assert_not_stored": "leaks",
     "assert_requires_scope": "assertions",
     "cheap_hashes": "making",
+    "hammering": "worker_processes",
     "make_key": "making",
 }
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from apikeys import keys
 from apikeys.models import APIKey
 from apikeys.testing import make_key
-from tests.admin_pages import ADD, CLIENTS, LIST, page_of
+from tests.admin_pages import ADD, CLIENTS, LIST, REVOKE_MANY, page_of
 from tests.browser.conftest import Desk
 from tests.factories import PersonFactory
 
@@ -65,6 +65,7 @@ def addresses(app, person):
         page_of(key, "revoke"),
         page_of(key, "edit"),
         page_of(key, "narrow"),
+        f"{REVOKE_MANY}?client={app.pk}",
         f"{CLIENTS}{app.pk}/change/",
     ]
 
@@ -79,13 +80,16 @@ def faults_of(desk: Desk, page: Page, scheme: str) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_i3_pages_have_no_accessibility_fault(desk, addresses, scheme):
+def test_i3_pages_have_no_accessibility_fault(desk, addresses, app, scheme):
     page = desk.page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
 
     faults = []
     for address in addresses:
         page.goto(address)
         faults += faults_of(desk, page, scheme)
+    page.goto(f"{REVOKE_MANY}?client={app.pk}")
+    page.get_by_role("button", name="Revoke").click()
+    faults += faults_of(desk, page, scheme)
     page.goto(f"{ADD}?client=Web+app&scope=todo:write")
     page.get_by_role("button", name="Issue key").click()
     faults += faults_of(desk, page, scheme)
@@ -111,6 +115,12 @@ def test_r13_no_page_is_wider_than_a_small_window(desk, addresses):
         wider += [address] if is_wider(page) else []
 
     assert wider == []
+
+
+def test_l2_list_of_keys_needs_no_sideways_scroll(page, addresses):
+    page.goto(LIST)
+
+    assert page.evaluate("((list) => list.scrollWidth <= list.clientWidth)(document.querySelector('.results'))")
 
 
 def is_wider(page: Page) -> bool:

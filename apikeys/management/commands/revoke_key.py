@@ -100,7 +100,7 @@ class Command(KeyCommand):
                     % {"name": each.name, "key_id": each.key_id}
                 )
                 if listing is not None:
-                    listing.add(each)
+                    listing.add(selection.all_keys().get(pk=each.pk))
         if listing is not None:
             listing.close(counts, **self._failures(unknown, failed))
         self._end(unknown, done=len(found) - len(failed), failed=failed)

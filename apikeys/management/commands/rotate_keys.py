@@ -17,6 +17,7 @@ from ...core.errors import AlreadyRotatedError, APIKeysError, KeyNotWorkingError
 from ...issuance import IssuedKey
 from ...models import APIKey
 from .. import delivery
+from ..ahead import SecretsAhead
 from ..delivery import Destination
 from ..durations import duration
 from ..interruption import Interruption
@@ -114,8 +115,14 @@ class _Run:
         self._command.remark(self._with_numbers(sentence))
         self._command.remark("")
         listing = self._listing()
-        for key in self._chosen.oldest_first(limit=self.total):
+        progress = self._progress(_("listed %(done)s of %(total)s, %(left)s s left"))
+        for number, key in enumerate(self._chosen.oldest_first(limit=self.total), start=1):
+            if self._command.to_terminal:
+                # The progress may be on the same one.
+                progress.clear()
             listing.add(self._planned(key))
+            progress.report(number)
+        progress.clear()
         listing.close(self.counts, **self._failure())
         self._command.stdout.flush()
         self._command.remark("")
@@ -179,12 +186,11 @@ class _Run:
         """Return whether somebody interrupted."""
         is_listed = self._options["as_json"] or not self._command.to_terminal
         listing = self._listing() if is_listed else None
-        sentence = _("rotated %(done)s of %(total)s, %(left)s s left")
-        progress = Progress(self._command.stderr, sentence=sentence, total=self.total)
+        progress = self._progress(_("rotated %(done)s of %(total)s, %(left)s s left"))
         number = 0
-        with Interruption() as interruption:
+        with Interruption() as interruption, SecretsAhead(most=self.total) as secrets:
             for number, key in enumerate(self._chosen.oldest_first(limit=self.total), start=1):
-                self._rotate_one(key, listing)
+                self._rotate_one(key, secrets, listing)
                 progress.report(number)
                 if interruption.is_requested or self._was_stopped:
                     break
@@ -198,9 +204,9 @@ class _Run:
         return interruption.is_requested and number < self.total
 
     @sensitive_variables("issued")
-    def _rotate_one(self, key: APIKey, listing: Listing[Rotation] | None) -> None:
+    def _rotate_one(self, key: APIKey, secrets: SecretsAhead, listing: Listing[Rotation] | None) -> None:
         try:
-            issued = keys.rotate(key, overlap=self._overlap, source="command")
+            issued = keys.rotate(key, overlap=self._overlap, source="command", secret=secrets.take())
         except (AlreadyRotatedError, KeyNotWorkingError):
             # Somebody was faster, such as another run.
             self.counts["no_longer_due"] += 1
@@ -279,6 +285,9 @@ class _Run:
             limit=options["limit"],
             more=("plaintext",) if options["show_secrets"] else (),
         )
+
+    def _progress(self, sentence: str) -> Progress:
+        return Progress(self._command.stderr, sentence=sentence, total=self.total)
 
     def _planned(self, key: APIKey) -> Rotation:
         return Rotation.planned(key, now=self._now, overlap=self._overlap)

@@ -1,0 +1,55 @@
+"""The person behind a key, as ``request.user``: an instance only where somebody touches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import models
+from django.utils.functional import SimpleLazyObject
+
+from .core.principals import ClientUser
+from .lookup import Found, column, database
+
+
+def user_of(found: Found) -> Any:
+    """Return who *found* acts for: a person, made when touched and without a query, or a ``ClientUser``."""
+    if found.owner_pk is None:
+        return ClientUser(client_id=found.client_id, name=found.client_name)
+    return SimpleLazyObject(partial(_person, found))
+
+
+def is_active(found: Found, user: Any) -> bool:
+    """Whether *user*, who is of *found*, may act. False where the person is gone."""
+    is_active = found.owner_is_active
+    if isinstance(is_active, bool):
+        return is_active
+    # The row is there, and a user model without the column says the rest by itself.
+    return is_active is not None and bool(user.is_active)
+
+
+def _person(found: Found) -> models.Model:
+    users = get_user_model()
+    known = {
+        users._meta.pk.attname: found.owner_pk,
+        column(users, "is_active"): found.owner_is_active,
+        column(users, "is_superuser"): found.owner_is_superuser,
+    }
+    # In the order of the model, as from_db() wants them. What nobody asked for loads when it is touched.
+    names = [field.attname for field in users._meta.concrete_fields if known.get(field.attname) is not None]
+    user = users.from_db(database(), names, [known[name] for name in names])
+    # Django loads deferred fields one by one; a view that touches one usually wants more.
+    user.refresh_from_db = partial(_load_whole, user)  # type: ignore[method-assign]  # for this instance only
+    return user
+
+
+def _load_whole(
+    user: models.Model, using: str | None = None, fields: Iterable[str] | None = None, **options: Any
+) -> None:
+    del user.__dict__["refresh_from_db"]
+    if fields is not None:
+        fields = sorted({*fields, *user.get_deferred_fields()})
+    # From where the key was read: a replica may not know the person yet.
+    user.refresh_from_db(using=using or user._state.db, fields=fields, **options)

@@ -1,0 +1,1 @@
+"""Projects with user models of their own, each tried in a process of its own."""

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import ClassVar
+
+import pytest
+from django.db import connection
+
+from apikeys import guard, remembered
+from apikeys.core.errors import HashingFailedError
+from apikeys.core.verifiers import Argon2idHasher
+from apikeys.models import APIKey
+from apikeys.testing import make_key
+
+from .request_path import CountingHasher, code_of, whoami, with_right_tag
+from .shared_cache import SharedCache
+from .threads import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class CrowdingHasher(Argon2idHasher):
+    """Argon2id that waits in each run until as many run as it expects, and then a moment for one too many."""
+
+    changed: ClassVar[threading.Condition] = threading.Condition()
+    expected: ClassVar[int] = 1
+    running: ClassVar[int] = 0
+    runs: ClassVar[int] = 0
+    most: ClassVar[int] = 0
+
+    @classmethod
+    def start(cls) -> None:
+        cls.runs = cls.most = 0
+
+    def hash(self, secret):
+        with self._run():
+            return super().hash(secret)
+
+    def matches(self, proof, verifier):
+        with self._run():
+            return super().matches(proof, verifier)
+
+    @contextmanager
+    def _run(self):
+        cls = type(self)
+        with cls.changed:
+            cls.runs += 1
+            cls.running += 1
+            cls.most = max(cls.most, cls.running)
+            cls.changed.notify_all()
+            cls.changed.wait_for(lambda: cls.most >= cls.expected, timeout=20)
+            cls.changed.wait_for(lambda: cls.running > cls.expected, timeout=0.1)
+        yield
+        with cls.changed:
+            cls.running -= 1
+
+
+class BreathlessHasher(Argon2idHasher):
+    """Argon2id on a machine that has no memory left."""
+
+    is_breathless: ClassVar[bool] = False
+
+    def matches(self, proof, verifier):
+        if self.is_breathless:
+            raise HashingFailedError("no memory")
+        return super().matches(proof, verifier)
+
+
+@pytest.fixture(autouse=True)
+def _on_its_own(settings, monkeypatch):
+    # On SQLite a transaction around the request that is held up would hold up all others.
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", False)
+    settings.APIKEYS = {**settings.APIKEYS, "CACHE": None}
+
+
+def use(settings, hasher, **changed):
+    settings.APIKEYS = {**settings.APIKEYS, "VERIFIERS": [f"{hasher.__module__}.{hasher.__name__}"], **changed}
+    hasher.start()
+    return hasher
+
+
+def of_older_cost():
+    """Return a key that the process knows, and whose next hash is due after its next use."""
+    issued = make_key()
+    APIKey.objects.filter(pk=issued.key.pk).update(
+        verifier=Argon2idHasher({"memory_kib": 16, "time": 1, "parallelism": 1}).hash(issued.plaintext[:-8])
+    )
+    return issued
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_no_more_slow_hashes_run_at_a_time_than_the_setting_says(settings, limit):
+    new, outdated = [make_key(), make_key()], of_older_cost()
+    unknown = with_right_tag("0" * 12)
+    hasher = use(settings, CrowdingHasher, CONCURRENT_HASHES=limit)
+    hasher.expected = limit
+
+    at_once(*(partial(whoami, one) for one in (*new, outdated, unknown)))
+
+    # One for each key, the decoy and its check, and the hash that the last response left.
+    assert hasher.runs == 6
+    assert hasher.most == limit
+
+
+@pytest.fixture
+def busy(settings, monkeypatch):
+    """Return a function: keep a process with one turn busy with a new key, and its patience short."""
+    threads, answers = [], []
+
+    def start():
+        slow = make_key()
+        hasher = use(settings, CountingHasher, CONCURRENT_HASHES=1)
+        monkeypatch.setattr(guard, "WAIT_SECONDS", 0.1)
+        hasher.gate.clear()
+        thread = threading.Thread(target=lambda: answers.extend(at_once(lambda: whoami(slow))))
+        threads.append(thread)
+        thread.start()
+        assert hasher.entered.wait(timeout=60)
+        return slow
+
+    yield start
+    CountingHasher.gate.set()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [200]
+
+
+def test_a_process_that_hashes_all_it_may_refuses_new_keys_and_serves_known_ones(busy):
+    known, late = make_key(), make_key()
+    whoami(known)
+    slow = busy()
+
+    refused, served = whoami(late), whoami(known)
+
+    assert (refused.status_code, code_of(refused), refused["Retry-After"]) == (429, "rate_limited", "1")
+    assert served.status_code == 200
+    assert CountingHasher.checks == [slow.key.verifier]
+
+
+def test_a_key_that_is_being_hashed_for_too_long_is_told_to_wait(busy):
+    slow = busy()
+
+    refused = whoami(slow)
+
+    assert (refused.status_code, code_of(refused), refused["Retry-After"]) == (429, "rate_limited", "1")
+
+
+def test_a_key_that_got_no_turn_has_its_whole_budget_left(settings, busy):
+    settings.APIKEYS = {**settings.APIKEYS, "HASHES_PER_KEY_PER_MINUTE": 1}
+    late = make_key()
+    busy()
+    refused = whoami(late)
+    CountingHasher.gate.set()
+    settings.APIKEYS = {**settings.APIKEYS, "CONCURRENT_HASHES": 2}
+
+    response = whoami(late)
+
+    assert (refused.status_code, response.status_code) == (429, 200)
+
+
+def test_a_hash_that_gets_no_turn_after_the_response_is_left_out(settings, busy, caplog):
+    SharedCache.start()
+    settings.CACHES = {"default": {"BACKEND": "tests.shared_cache.SharedCache"}}
+    settings.APIKEYS = {**settings.APIKEYS, "CACHE": "default"}
+    outdated = make_key()
+    whoami(outdated)
+    remembered.forget_all()
+    settings.APIKEYS = {**settings.APIKEYS, "ARGON2": {"memory_kib": 16, "time": 1, "parallelism": 1}}
+    busy()
+
+    response = whoami(outdated)
+
+    assert response.status_code == 200
+    assert APIKey.objects.get(pk=outdated.key.pk).verifier == outdated.key.verifier
+    assert [record.left for record in caplog.records if record.name == "apikeys.auth"] == ["Rehash"]
+
+
+def test_many_new_keys_at_once_all_get_their_turn(settings):
+    hasher = use(settings, CountingHasher, CONCURRENT_HASHES=1)
+    issued = [make_key() for _ in range(8)]
+
+    responses = at_once(*[partial(whoami, one) for one in issued])
+
+    assert [response.status_code for response in responses] == [200] * 8
+    assert len(hasher.checks) == 8
+
+
+def test_a_key_that_could_not_be_checked_is_told_to_wait_and_not_remembered_as_wrong(settings, monkeypatch):
+    settings.APIKEYS = {**settings.APIKEYS, "VERIFIERS": [f"{__name__}.BreathlessHasher"]}
+    issued = make_key()
+    monkeypatch.setattr(BreathlessHasher, "is_breathless", True)
+    refused = whoami(issued)
+    monkeypatch.setattr(BreathlessHasher, "is_breathless", False)
+
+    response = whoami(issued)
+
+    assert (refused.status_code, code_of(refused)) == (429, "rate_limited")
+    assert response.status_code == 200
+
+
+def test_a_turn_is_free_again_after_a_hash_that_failed(settings, monkeypatch):
+    settings.APIKEYS = {
+        **settings.APIKEYS,
+        "VERIFIERS": [f"{__name__}.BreathlessHasher"],
+        "CONCURRENT_HASHES": 1,
+    }
+    first, second = make_key(), make_key()
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(BreathlessHasher, "is_breathless", True)
+    whoami(first)
+    monkeypatch.setattr(BreathlessHasher, "is_breathless", False)
+
+    assert whoami(second).status_code == 200
