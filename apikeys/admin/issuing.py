@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import keys, policy
 from ..core import errors
 from ..forms.issue import IssueKeyForm, prefill_from_address
-from ..issuance import IssuedKey
+from ..issuance import IssuedKey, NewSecret, new_secret
 from ..models import APIKey, Client
 from . import pages
 from .reveal import RevealResponse
@@ -86,7 +86,7 @@ def describe(admin: APIKeyAdmin, request: HttpRequest) -> JsonResponse:
     )
 
 
-@sensitive_variables("issued")
+@sensitive_variables("issued", "secret")
 def _answer(admin: APIKeyAdmin, request: HttpRequest, form: IssueKeyForm) -> HttpResponse | None:
     """Return what came of *form*; None to show it again with its faults."""
     valid = form.is_valid()
@@ -96,8 +96,9 @@ def _answer(admin: APIKeyAdmin, request: HttpRequest, form: IssueKeyForm) -> Htt
         return answer
     try:
         if valid:
+            secret = new_secret()
             with transaction.atomic(using=router.db_for_write(APIKey)):
-                issued = _issue(request, form)
+                issued = _issue(request, form, secret=secret)
                 admin.log_addition(request, issued.key, [{"added": {}}])
             return RevealResponse(admin, request, issued)
     except errors.NotPermittedError as error:
@@ -113,8 +114,8 @@ def _answer(admin: APIKeyAdmin, request: HttpRequest, form: IssueKeyForm) -> Htt
     return None
 
 
-@sensitive_variables("issued")
-def _issue(request: HttpRequest, form: IssueKeyForm) -> IssuedKey:
+@sensitive_variables("issued", "secret")
+def _issue(request: HttpRequest, form: IssueKeyForm, *, secret: NewSecret) -> IssuedKey:
     cleaned = form.cleaned_data
     return keys.issue(
         cleaned["client"],
@@ -127,6 +128,7 @@ def _issue(request: HttpRequest, form: IssueKeyForm) -> IssuedKey:
         by=request.user,
         source="admin",
         form_id=cleaned["form_id"],
+        secret=secret,
     )
 
 

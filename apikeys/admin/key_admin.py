@@ -9,7 +9,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
+from django.db import connections
 from django.db.models import Q, QuerySet
+from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
@@ -27,6 +29,10 @@ from .guarded_search import GuardedSearchAdmin
 from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, matching
 
 KeyPage = Callable[["APIKeyAdmin", HttpRequest, APIKey], HttpResponse]
+
+
+#: The pages that make secrets.
+_HASHING = frozenset({"apikeys_apikey_add", "apikeys_apikey_rotate"})
 
 
 class APIKeyAdmin(GuardedSearchAdmin):
@@ -87,7 +93,7 @@ class APIKeyAdmin(GuardedSearchAdmin):
         ]
         revoke_many = sensitive_post_parameters()(partial(revoking_many.revoke_many_page, self))
         # Before the admin's own: the last of these takes every path for the id of a key.
-        return [
+        patterns = [
             *(
                 path(
                     f"<path:object_id>/{name}/",
@@ -103,6 +109,12 @@ class APIKeyAdmin(GuardedSearchAdmin):
             path("revoke/", self._wrapped(revoke_many), name="apikeys_apikey_revoke_many"),
             *super().get_urls(),
         ]
+        for pattern in patterns:
+            if pattern.name in _HASHING:
+                # With ATOMIC_REQUESTS Argon2 would run inside of the view's transaction. Both views open their own.
+                for alias in connections:
+                    non_atomic_requests(using=alias)(pattern.callback)
+        return patterns
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return Columns(request, site_name=self.admin_site.name).all()

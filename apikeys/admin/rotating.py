@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from .. import keys, policy
 from ..core import errors
 from ..forms.change import RotateKeyForm, is_in_use
-from ..issuance import IssuedKey
+from ..issuance import IssuedKey, NewSecret, new_secret
 from ..models import APIKey
 from ..status import last_used, relative
 from . import pages
@@ -36,7 +36,7 @@ def rotate_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
     return _refusal(admin, request, key) or _form_page(admin, request, key, form)
 
 
-@sensitive_variables("issued")
+@sensitive_variables("issued", "secret")
 def _answer(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: RotateKeyForm) -> HttpResponse | None:
     """Return what came of *form*; None to show it again with its faults."""
     valid = form.is_valid()
@@ -46,8 +46,9 @@ def _answer(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: RotateK
         return answer
     try:
         if valid:
+            secret = new_secret()
             with transaction.atomic(using=router.db_for_write(APIKey)):
-                issued = _rotate(request, key, form)
+                issued = _rotate(request, key, form, secret=secret)
                 admin.log_change(request, key, _("Rotated."))
                 admin.log_addition(request, issued.key, [{"added": {}}])
             return RevealResponse(admin, request, issued)
@@ -77,8 +78,8 @@ def reissue_url(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> str:
     return f"{pages.list_url(admin, 'add')}?{urlencode(fields)}"
 
 
-@sensitive_variables("issued")
-def _rotate(request: HttpRequest, key: APIKey, form: RotateKeyForm) -> IssuedKey:
+@sensitive_variables("issued", "secret")
+def _rotate(request: HttpRequest, key: APIKey, form: RotateKeyForm, *, secret: NewSecret) -> IssuedKey:
     return keys.rotate(
         key,
         overlap=form.chosen_overlap(),
@@ -86,6 +87,7 @@ def _rotate(request: HttpRequest, key: APIKey, form: RotateKeyForm) -> IssuedKey
         by=request.user,
         source="admin",
         form_id=form.cleaned_data["form_id"],
+        secret=secret,
     )
 
 

@@ -35,12 +35,13 @@ def issue(
     by: Any = None,
     source: str = "python",
     form_id: UUID | None = None,
+    secret: NewSecret | None = None,
 ) -> IssuedKey:
     """
     Issue a key of *client* that acts for *owner*, or for nobody: a service key.
 
     *lifetime* None means without end; *allowed_networks* None means from anywhere, empty from nowhere. A *form_id*
-    makes one key however often it is sent.
+    makes one key however often it is sent. *secret* is one that was hashed before, for this key alone.
 
     Raises:
         APIKeysError: ``ChangeRefusedError`` or ``ScopeError``, whose class names what was refused.
@@ -59,7 +60,7 @@ def issue(
         created_by=by,
         form_id=form_id,
     )
-    secret = issuance.new_secret()
+    secret = secret or issuance.new_secret()
     with transaction.atomic(using=rows.database()):
         now = timezone.now()
         key.client = client = rows.locked_client(client)
@@ -108,8 +109,7 @@ def rotate(
     policy.require(permitted=policy.may_rotate(by, key))
     overlap = policy.require_overlap(overlap)
     policy.refuse_repeated_form(form_id)
-    if secret is None:
-        secret = issuance.new_secret()
+    secret = secret or issuance.new_secret()
     with transaction.atomic(using=rows.database()):
         now = timezone.now()
         old = _locked_and_joined(key)
