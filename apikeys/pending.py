@@ -46,28 +46,20 @@ class Refusal:
 
 Item = Use | Rehash | Refusal
 
-#: One list for a request: threads that asgiref starts for it see the same one.
-_items: ContextVar[list[Item] | None] = ContextVar("apikeys_pending", default=None)
+#: A new tuple for each item: threads and tasks that a request starts can't mix up each other's.
+_items: ContextVar[tuple[Item, ...]] = ContextVar("apikeys_pending", default=())
 
 
 def leave(item: Item) -> None:
     """Keep *item* for after the response."""
     items = _items.get()
-    if items is None:
-        items = []
-        _items.set(items)
     if len(items) < _MOST:
-        items.append(item)
+        _items.set((*items, item))
 
 
-def begin() -> None:
-    """Start with nothing. A list of its own, because a task may inherit that of the request which made it."""
-    _items.set([])
-
-
-def take() -> list[Item]:
+def take() -> tuple[Item, ...]:
     """Return what this request left, and forget it."""
-    items = _items.get() or []
-    taken = items.copy()
-    items.clear()
-    return taken
+    items = _items.get()
+    if items:
+        _items.set(())
+    return items

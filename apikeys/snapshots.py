@@ -1,5 +1,5 @@
 """
-What this process has read and verified lately, for at most ``MAX_STALENESS``.
+What this process has read of keys lately, for at most ``MAX_STALENESS``. Whoever presents one proves it each time.
 
 Empty where that is zero, as it is by default. A snapshot is what was read, never a row to write back. A change made
 in this process drops it at once; one made elsewhere counts when it is too old.
@@ -7,33 +7,27 @@ in this process drops it at once; one made elsewhere counts when it is too old.
 
 from __future__ import annotations
 
-import hmac
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from django.core.signals import setting_changed
-from django.views.decorators.debug import sensitive_variables
 
-from . import remembered
 from .conf import settings
-from .core.credentials import Credential, SecretProof
 from .core.memory import BoundedMemory
 from .lookup import Found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """A key whose proof held, as it was when its row was read."""
+    """A key as it was when its row was read, and what it may do."""
 
     found: Found
     #: What counted then, the person's rights included.
     scopes: frozenset[str]
-    #: Stands for the secret and the verifier that it matched; useless outside this process.
-    fingerprint: bytes = field(repr=False)
     #: On the monotonic clock, taken before the row was read.
     read_at: float
 
@@ -55,13 +49,10 @@ _snapshots: BoundedMemory[str, Snapshot] = BoundedMemory()
 _changes = _Changes()
 
 
-def recall(credential: Credential, *, max_age: timedelta) -> Snapshot | None:
-    """Return the snapshot of the key that *credential* proves, if it is younger than *max_age*."""
-    snapshot = _snapshots.get(credential.key_id)
+def recall(key_id: str, *, max_age: timedelta) -> Snapshot | None:
+    """Return the snapshot of the key with *key_id*, if it is younger than *max_age*. It proves nothing."""
+    snapshot = _snapshots.get(key_id)
     if snapshot is None or time.monotonic() - snapshot.read_at >= max_age.total_seconds():
-        return None
-    fingerprint = _fingerprint(credential, verifier=snapshot.found.verifier)
-    if fingerprint is None or not hmac.compare_digest(fingerprint, snapshot.fingerprint):
         return None
     return snapshot
 
@@ -71,12 +62,9 @@ def begin() -> Begun:
     return Begun(changes=_changes.count, at=time.monotonic())
 
 
-def keep(found: Found, credential: Credential, *, scopes: frozenset[str], begun: Begun, read_at: float) -> None:
+def keep(found: Found, *, scopes: frozenset[str], begun: Begun, read_at: float) -> None:
     """Keep what was read at *read_at*, unless something changed in this process since *begun*."""
-    fingerprint = _fingerprint(credential, verifier=found.verifier)
-    if fingerprint is None:
-        return
-    snapshot = Snapshot(found=found, scopes=scopes, fingerprint=fingerprint, read_at=read_at)
+    snapshot = Snapshot(found=found, scopes=scopes, read_at=read_at)
     # Under the lock: what was read before a change must not come in behind it.
     with _changes.lock:
         if begun.changes == _changes.count:
@@ -96,13 +84,6 @@ def forget_all() -> None:
     with _changes.lock:
         _changes.count += 1
         _snapshots.clear()
-
-
-@sensitive_variables()
-def _fingerprint(credential: Credential, *, verifier: str) -> bytes | None:
-    # Only where holding a text is all of the proof; a signature proves one request.
-    proof = credential.proof
-    return remembered.fingerprint(proof.text, verifier=verifier) if isinstance(proof, SecretProof) else None
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

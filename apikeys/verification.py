@@ -11,10 +11,10 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from . import lookup, owners, pending, proofs, signals, snapshots, tag_secrets
+from . import lookup, owners, pending, proofs, remembered, signals, snapshots, tag_secrets
 from .conf import settings
 from .core import errors
-from .core.credentials import Credential, RequestParts
+from .core.credentials import Credential, RequestParts, SecretProof
 from .core.networks import allows
 from .core.principals import Principal
 from .core.scopes import Scope
@@ -22,6 +22,7 @@ from .lookup import Found
 from .models import LAST_USED_ACCURACY
 from .policy import service_keys_available
 from .registry import effective
+from .remembered import Recognised
 
 logger = logging.getLogger("apikeys.auth")
 
@@ -38,11 +39,8 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
             a wrong length or tag are refused without a query and without a slow hash.
     """
     try:
-        credential = _read_credential(parts)
-        if credential is None:
-            return None
-        _require_admission(credential, parts)
-        return _verified(credential, parts, now=now)
+        presented = remembered.recognise(parts) or _admitted(parts)
+        return None if presented is None else _verified(presented, parts, now=now)
     except errors.CredentialError as error:
         _leave_refusal(error, parts, now=now)
         raise
@@ -71,21 +69,22 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
     proofs.make_ready(credential, verifier=None if found is None else found.verifier)
 
 
-def _verified(credential: Credential, parts: RequestParts, *, now: datetime) -> Principal:
+def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: datetime) -> Principal:
     max_age = settings.MAX_STALENESS
     begun = snapshots.begin() if max_age else None
-    snapshot = snapshots.recall(credential, max_age=max_age) if max_age else None
-    found = snapshot.found if snapshot else lookup.find(credential.key_id)
+    snapshot = snapshots.recall(presented.key_id, max_age=max_age) if max_age else None
+    found = snapshot.found if snapshot else lookup.find(presented.key_id)
     user = owners.user_of(found) if found else None
     # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash. A
     # credential without a tag proves itself first: a guess must not learn that a key is revoked.
-    if found is not None and credential.key_text is not None:
+    is_tagged = isinstance(presented, Recognised) or presented.key_text is not None
+    if found is not None and is_tagged:
         _require_working(found, user, now=now)
-    if not snapshot and not proofs.holds(credential, verifier=None if found is None else found.verifier):
-        raise errors.UnknownKeyError
+    if found is None or isinstance(presented, Credential) or presented.verifier != found.verifier:
+        _require_proof(presented if isinstance(presented, Credential) else _admitted(parts), found, parts)
     if found is None:
         raise errors.UnknownKeyError
-    if credential.key_text is None:
+    if not is_tagged:
         _require_working(found, user, now=now)
     _require_address(found, parts)
     scopes = snapshot.scopes if snapshot else _effective_scopes(found, user)
@@ -96,8 +95,25 @@ def _verified(credential: Credential, parts: RequestParts, *, now: datetime) -> 
         found = found._replace(last_used_at=now)
     if begun and (is_use_due or not snapshot):
         read_at = snapshot.read_at if snapshot else begun.at
-        snapshots.keep(found, credential, scopes=scopes, begun=begun, read_at=read_at)
+        snapshots.keep(found, scopes=scopes, begun=begun, read_at=read_at)
     return _principal(found, user, scopes=scopes)
+
+
+def _require_proof(credential: Credential | None, found: Found | None, parts: RequestParts) -> None:
+    if credential is None or not proofs.holds(credential, verifier=None if found is None else found.verifier):
+        raise errors.UnknownKeyError
+    key_text = credential.key_text
+    # Only where holding a text is all of the proof; a signature proves one request.
+    if found is not None and key_text is not None and isinstance(credential.proof, SecretProof):
+        remembered.note_headers(parts, key_id=found.key_id, mode=key_text.mode, verifier=found.verifier)
+
+
+def _admitted(parts: RequestParts) -> Credential | None:
+    """Return the credential of *parts*, once what costs nothing to refuse is refused."""
+    credential = _read_credential(parts)
+    if credential is not None:
+        _require_admission(credential, parts)
+    return credential
 
 
 def _read_credential(parts: RequestParts) -> Credential | None:
@@ -179,9 +195,7 @@ def _has_rights(user: Any, scope: Scope) -> bool:
 
 
 def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:
-    if error.code in _UNRECORDED and not (
-        signals.credential_refused.has_listeners() or logger.isEnabledFor(logging.INFO)
-    ):
+    if error.code in _UNRECORDED and not (signals.credential_refused.receivers or logger.isEnabledFor(logging.INFO)):
         return
     key_text = getattr(error, "key_text", None)
     # A key in an address or in the clear is told apart from noise by its tag, which costs no query.

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from apikeys import keys, remembered
 from apikeys.models import APIKey, KeyEvent
@@ -255,7 +256,7 @@ def test_guesses_beyond_the_budget_of_a_key_are_told_to_wait(settings):
     assert refused
     assert refused[0].json()["code"] == "rate_limited"
     assert 1 <= int(refused[0]["Retry-After"]) <= 60
-    assert refused[0].json()["detail"].endswith(f"Try again in {refused[0]['Retry-After']} seconds.")
+    assert f"Try again in {refused[0]['Retry-After']} second" in refused[0].json()["detail"]
 
 
 def test_guesses_do_not_stop_the_key_that_is_known(settings, known):
@@ -326,3 +327,59 @@ def test_refusals_without_a_right_tag_write_nothing(known):
 
     assert [text for text in sql if "apikeys_tagsecret" not in text] == []
     assert not KeyEvent.objects.exclude(kind__in=["issued", "client_created"]).exists()
+
+
+OTHERWISE = {
+    "other spacing": lambda key: {"HTTP_AUTHORIZATION": f"bearer   {key}"},
+    "other scheme": lambda key: {"HTTP_AUTHORIZATION": f"Api-Key {key}"},
+    "other header": lambda key: {"HTTP_X_API_KEY": key},
+}
+
+
+@pytest.mark.parametrize("headers", OTHERWISE.values(), ids=OTHERWISE)
+def test_a_key_that_comes_otherwise_than_before_runs_no_hash(hasher, known, headers):
+    response = ApiKeyClient().get("/apikeys/whoami/", **headers(known.plaintext))
+
+    assert response.status_code == 200
+    assert hasher.checks == []
+
+
+BESIDE = {
+    "second header": ({"HTTP_X_API_KEY": "x"}, 400, "invalid_request"),
+    "key in the query": ({"QUERY_STRING": "k=ak_live_000000000000_000000000"}, 400, "key_in_query"),
+    "encoded key in the query": ({"QUERY_STRING": "k=ak%5Flive%5F000000000000%5F000000000"}, 400, "key_in_query"),
+    "plain http": ({"wsgi.url_scheme": "http"}, 403, "https_required"),
+}
+
+
+@pytest.mark.parametrize(("beside", "status", "code"), BESIDE.values(), ids=BESIDE)
+def test_a_key_that_was_let_in_is_refused_for_what_stands_beside_it(known, beside, status, code):
+    environ = {"HTTP_AUTHORIZATION": f"Bearer {known.plaintext}", "wsgi.url_scheme": "https", **beside}
+
+    response = APIClient().get("/apikeys/whoami/", **environ)
+
+    assert (response.status_code, code_of(response)) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "page=2", "todo_id=2", "q=50%25"], ids=["none", "plain", "underscore", "encoded"]
+)
+def test_a_query_is_no_reason_to_hash_again(hasher, known, query):
+    response = ApiKeyClient(known).get(f"/apikeys/whoami/?{query}")
+
+    assert response.status_code == 200
+    assert hasher.checks == []
+
+
+def test_a_key_of_the_other_mode_is_refused_though_it_was_let_in_before(settings, known):
+    set_apikeys(settings, MODE="test")
+
+    assert code_of(whoami(known)) == "wrong_mode"
+
+
+def test_headers_are_remembered_only_where_a_key_was_proven(known, settings):
+    guess = with_right_tag(known.key.key_id)
+
+    responses = [whoami(guess) for _ in range(2)]
+
+    assert [code_of(response) for response in responses] == ["key_invalid"] * 2

@@ -30,6 +30,10 @@ class Scheme(ABC):
             CredentialError: If the credential is of this kind and can't be read.
         """
 
+    def may_read(self, query_string: str) -> bool:
+        """Whether ``read`` could find anything in *query_string*, which is not empty. If so, it is asked each time."""
+        return True
+
 
 class KeyScheme(Scheme):
     """Read an API key from ``Authorization: Bearer``, ``Authorization: Api-Key`` or ``X-API-Key``."""
@@ -50,6 +54,10 @@ class KeyScheme(Scheme):
             raise AmbiguousCredentialError
         key_text = keyformat.parse(presented[0], prefix=self.prefix)
         return Credential(key_id=key_text.key_id, proof=SecretProof(text=key_text.body), key_text=key_text)
+
+    def may_read(self, query_string: str) -> bool:
+        # A key in it is refused, and has an underscore, encoded or not.
+        return "_" in query_string or "%" in query_string
 
     def _in_authorization(self, authorization: str) -> str | None:
         name, _, value = authorization.partition(" ")
