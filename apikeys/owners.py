@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import models
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
 
 from .core.principals import ClientUser
 from .lookup import Found, column, database
@@ -18,7 +18,16 @@ def user_of(found: Found) -> Any:
     """Return who *found* acts for: a person, made when touched and without a query, or a ``ClientUser``."""
     if found.owner_pk is None:
         return ClientUser(client_id=found.client_id, name=found.client_name)
-    return SimpleLazyObject(partial(_person, found))
+    return _LazyPerson(found)
+
+
+class _LazyPerson(SimpleLazyObject):  # type: ignore[type-arg]  # generic in the stubs alone
+    """As its parent, made in one step instead of four, because each request makes one."""
+
+    _wrapped = empty
+
+    def __init__(self, found: Found) -> None:
+        object.__setattr__(self, "_setupfunc", partial(_person, found))
 
 
 def is_active(found: Found, user: Any) -> bool:

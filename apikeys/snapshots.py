@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import NamedTuple
 
 from django.core.signals import setting_changed
 
@@ -32,57 +30,46 @@ class Snapshot:
     read_at: float
 
 
-class Begun(NamedTuple):
-    """When a request began to ask for a key."""
+class Changes:
+    """How many changes this process made. Whoever keeps a reading asks before it recalls or reads anything."""
 
-    changes: int
-    at: float
-
-
-class _Changes:
-    def __init__(self) -> None:
-        self.count = 0
-        self.lock = threading.Lock()
+    count = 0
 
 
+changes = Changes()
 _snapshots: BoundedMemory[str, Snapshot] = BoundedMemory()
-_changes = _Changes()
+_lock = threading.Lock()
 
 
-def recall(key_id: str, *, max_age: timedelta) -> Snapshot | None:
-    """Return the snapshot of the key with *key_id*, if it is younger than *max_age*. It proves nothing."""
+def recall(key_id: str) -> Snapshot | None:
+    """Return the snapshot of the key with *key_id*, if ``MAX_STALENESS`` still allows it. It proves nothing."""
     snapshot = _snapshots.get(key_id)
-    if snapshot is None or time.monotonic() - snapshot.read_at >= max_age.total_seconds():
+    if snapshot is None or time.monotonic() - snapshot.read_at >= settings.MAX_STALENESS.total_seconds():
         return None
     return snapshot
 
 
-def begin() -> Begun:
-    """Return what ``keep`` needs to know of the time before anything is recalled or read."""
-    return Begun(changes=_changes.count, at=time.monotonic())
-
-
-def keep(found: Found, *, scopes: frozenset[str], begun: Begun, read_at: float) -> None:
-    """Keep what was read at *read_at*, unless something changed in this process since *begun*."""
+def keep(found: Found, *, scopes: frozenset[str], read_at: float, since: int) -> None:
+    """Keep what was read at *read_at*, unless something changed in this process since it counted *since*."""
     snapshot = Snapshot(found=found, scopes=scopes, read_at=read_at)
     # Under the lock: what was read before a change must not come in behind it.
-    with _changes.lock:
-        if begun.changes == _changes.count:
+    with _lock:
+        if since == changes.count:
             _snapshots.put(found.key_id, snapshot, most=settings.REMEMBERED_PROOFS)
 
 
 def forget(key_ids: Iterable[str]) -> None:
     """Read the keys with *key_ids* again from now on."""
-    with _changes.lock:
-        _changes.count += 1
+    with _lock:
+        changes.count += 1
         for key_id in key_ids:
             _snapshots.pop(key_id)
 
 
 def forget_all() -> None:
     """Read every key again from now on."""
-    with _changes.lock:
-        _changes.count += 1
+    with _lock:
+        changes.count += 1
         _snapshots.clear()
 
 

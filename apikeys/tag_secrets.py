@@ -53,7 +53,12 @@ def make() -> TagSecret:
 def admits(key_text: keyformat.KeyText) -> bool:
     """Whether *key_text* was tagged here. No query, but for one after a mismatch, at most every five seconds."""
     known = _cached.secrets
-    return key_text.is_tagged_by(known) or (_reread() is not known and key_text.is_tagged_by(_cached.secrets))
+    if key_text.is_tagged_by(known):
+        return True
+    # Until the first key there is nothing to flood, and the first key must work at once.
+    if known and time.monotonic() - _cached.read_at < _REREAD_SECONDS:
+        return False
+    return key_text.is_tagged_by(_reread())
 
 
 def forget_all() -> None:
@@ -62,9 +67,6 @@ def forget_all() -> None:
 
 
 def _reread() -> tuple[bytes, ...]:
-    # Until the first key there is nothing to flood, and the first key must work at once.
-    if _cached.secrets and time.monotonic() - _cached.read_at < _REREAD_SECONDS:
-        return _cached.secrets
     with _cached.lock:
         rows = TagSecret.objects.using(_database()).order_by("-pk").values_list("secret", flat=True)
         _cached.secrets = tuple(bytes(secret) for secret in rows)

@@ -8,6 +8,7 @@ out, client or owner disabled, scopes, networks) is read on every request, or as
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +40,7 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
             a wrong length or tag are refused without a query and without a slow hash.
     """
     try:
-        presented = remembered.recognise(parts) or _admitted(parts)
+        presented = remembered.recognise(parts) or _admitted_credential(parts)
         return None if presented is None else _verified(presented, parts, now=now)
     except errors.CredentialError as error:
         _leave_refusal(error, parts, now=now)
@@ -53,10 +54,9 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
     Raises:
         CredentialError: As ``authenticate`` will.
     """
-    credential = _read_credential(parts)
+    credential = _admitted_credential(parts)
     if credential is None or proofs.is_ready(credential):
         return
-    _require_admission(credential, parts)
     found = lookup.find(credential.key_id)
     if found is not None and credential.key_text is not None:
         # A dead key buys no slow hash.
@@ -70,9 +70,9 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
 
 
 def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: datetime) -> Principal:
-    max_age = settings.MAX_STALENESS
-    begun = snapshots.begin() if max_age else None
-    snapshot = snapshots.recall(presented.key_id, max_age=max_age) if max_age else None
+    changes = snapshots.changes.count
+    snapshot = snapshots.recall(presented.key_id) if settings.MAX_STALENESS else None
+    read_at = snapshot.read_at if snapshot else time.monotonic()
     found = snapshot.found if snapshot else lookup.find(presented.key_id)
     user = owners.user_of(found) if found else None
     # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash. A
@@ -81,21 +81,21 @@ def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: d
     if found is not None and is_tagged:
         _require_working(found, user, now=now)
     if found is None or isinstance(presented, Credential) or presented.verifier != found.verifier:
-        _require_proof(presented if isinstance(presented, Credential) else _admitted(parts), found, parts)
+        _require_proof(presented if isinstance(presented, Credential) else _admitted_credential(parts), found, parts)
     if found is None:
         raise errors.UnknownKeyError
     if not is_tagged:
         _require_working(found, user, now=now)
-    _require_address(found, parts)
+    if found.allowed_networks is not None or found.client_networks is not None:
+        _require_address(found, parts)
     scopes = snapshot.scopes if snapshot else _effective_scopes(found, user)
     is_use_due = found.last_used_at is None or now - found.last_used_at >= LAST_USED_ACCURACY
     if is_use_due:
         pending.leave(pending.Use(key_pk=found.key_pk, at=now))
         # In the snapshot at once, or each request until the next reading would note it again.
         found = found._replace(last_used_at=now)
-    if begun and (is_use_due or not snapshot):
-        read_at = snapshot.read_at if snapshot else begun.at
-        snapshots.keep(found, scopes=scopes, begun=begun, read_at=read_at)
+    if settings.MAX_STALENESS and (is_use_due or not snapshot):
+        snapshots.keep(found, scopes=scopes, read_at=read_at, since=changes)
     return _principal(found, user, scopes=scopes)
 
 
@@ -108,35 +108,25 @@ def _require_proof(credential: Credential | None, found: Found | None, parts: Re
         remembered.note_headers(parts, key_id=found.key_id, mode=key_text.mode, verifier=found.verifier)
 
 
-def _admitted(parts: RequestParts) -> Credential | None:
-    """Return the credential of *parts*, once what costs nothing to refuse is refused."""
-    credential = _read_credential(parts)
-    if credential is not None:
-        _require_admission(credential, parts)
-    return credential
-
-
-def _read_credential(parts: RequestParts) -> Credential | None:
-    found = None
+def _admitted_credential(parts: RequestParts) -> Credential | None:
+    """Return the credential of *parts*, once what costs nothing to refuse is refused: plain HTTP, the mode, the tag."""
+    credential = None
     for scheme in settings.schemes:
-        credential = scheme.read(parts)
+        found = scheme.read(parts)
         if credential is not None and found is not None:
             raise errors.AmbiguousCredentialError
-        found = found or credential
-    return found
-
-
-def _require_admission(credential: Credential, parts: RequestParts) -> None:
-    """Refuse what costs nothing to refuse: plain HTTP, the other mode, a wrong tag."""
+        credential = credential or found
+    if credential is None:
+        return None
     key_text = credential.key_text
     if not parts.is_secure and settings.REQUIRE_HTTPS:
         raise errors.HTTPSRequiredError(key_text=key_text)
-    if key_text is None:
-        return
-    if key_text.mode != settings.MODE:
-        raise errors.WrongModeError(presented=key_text.mode, expected=settings.MODE)
-    if not tag_secrets.admits(key_text):
-        raise errors.UnknownKeyError
+    if key_text is not None:
+        if key_text.mode != settings.MODE:
+            raise errors.WrongModeError(presented=key_text.mode, expected=settings.MODE)
+        if not tag_secrets.admits(key_text):
+            raise errors.UnknownKeyError
+    return credential
 
 
 def _require_working(found: Found, user: Any, *, now: datetime) -> None:
@@ -147,7 +137,7 @@ def _require_working(found: Found, user: Any, *, now: datetime) -> None:
     if found.overlap_ends_at is not None and found.overlap_ends_at <= now:
         raise errors.RotatedKeyError(key_id=found.key_id, family=found.family, at=found.overlap_ends_at)
     if found.acts_for_user:
-        if not owners.is_active(found, user):
+        if found.owner_is_active is not True and not owners.is_active(found, user):
             raise errors.OwnerDisabledError(key_id=found.key_id, family=found.family)
     elif not service_keys_available():
         raise errors.UnknownKeyError
@@ -156,8 +146,6 @@ def _require_working(found: Found, user: Any, *, now: datetime) -> None:
 
 
 def _require_address(found: Found, parts: RequestParts) -> None:
-    if found.allowed_networks is None and found.client_networks is None:
-        return
     # Both must allow it: a client's networks bind all of its keys.
     if not (allows(found.allowed_networks, parts.address) and allows(found.client_networks, parts.address)):
         raise errors.AddressRefusedError(key_id=found.key_id, family=found.family)

@@ -22,7 +22,7 @@ def test_a_generated_key_parses_into_what_it_was_made_of(prefix, mode, tag_secre
 
     parsed = keyformat.parse(new.tagged(tag_secret), prefix=prefix)
 
-    assert (parsed.mode, parsed.key_id, parsed.body) == (mode, new.key_id, new.body)
+    assert (parsed.mode, parsed.key_id, parsed.text) == (mode, new.key_id, new.body)
     assert parsed.plaintext == new.tagged(tag_secret)
     assert parsed.is_tagged_by([b"another secret", tag_secret])
 
@@ -115,7 +115,7 @@ def test_no_repr_shows_a_secret():
     parsed = keyformat.parse(new.tagged(TAG_SECRET), prefix="ak")
 
     assert new.body[21:] not in repr(new)
-    assert parsed.body[21:] not in repr(parsed)
+    assert parsed.text[21:] not in repr(parsed)
     assert parsed.tag not in repr(parsed)
 
 

@@ -30,7 +30,7 @@ def test_a_key_is_read_from_each_source(headers):
     credential = read(headers)
 
     assert credential.key_text.plaintext == PLAINTEXT
-    assert credential.proof.text == credential.key_text.body
+    assert credential.proof.text == credential.key_text.text
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_secret_that_another_process_made_is_read_within_five_seconds():
     elsewhere = TagSecret.objects.create(secret=keyformat.new_tag_secret())
     text = keyformat.parse(issued.plaintext, prefix="ak")
     # Tagged there, of a key that exists.
-    retagged = keyformat.UntaggedKey(key_id=text.key_id, body=text.body).tagged(bytes(elsewhere.secret))
+    retagged = keyformat.UntaggedKey(key_id=text.key_id, body=text.text).tagged(bytes(elsewhere.secret))
 
     pass_five_seconds()
 

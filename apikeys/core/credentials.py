@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
-from .keyformat import KeyText
+if TYPE_CHECKING:
+    from .keyformat import KeyText
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False)
 class Principal:
     """The verified caller of one request. It is ``request.auth``."""
 
@@ -31,10 +31,42 @@ class Principal:
     #: False for a service key, which acts for nobody.
     acts_for_user: bool
     #: When it stops: its expiry, or the end of its overlap where that comes first.
-    expires_at: datetime | None = None
+    expires_at: datetime | None
     #: Whether a replacement was issued; the key still works because their overlap runs.
-    is_replaced: bool = False
-    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS)
+    is_replaced: bool
+    claims: Mapping[str, Any]
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        client_id: str,
+        client_name: str,
+        key_id: str,
+        key_name: str,
+        family: str,
+        scopes: frozenset[str],
+        user: Any,
+        acts_for_user: bool,
+        expires_at: datetime | None = None,
+        is_replaced: bool = False,
+        claims: Mapping[str, Any] = _NO_CLAIMS,
+    ) -> None:
+        # The one that a frozen dataclass has by itself sets field by field around its own lock, on each request.
+        self.__dict__.update(
+            kind=kind,
+            client_id=client_id,
+            client_name=client_name,
+            key_id=key_id,
+            key_name=key_name,
+            family=family,
+            scopes=scopes,
+            user=user,
+            acts_for_user=acts_for_user,
+            expires_at=expires_at,
+            is_replaced=is_replaced,
+            claims=claims,
+        )
 
     def has_scopes(self, *names: str) -> bool:
         """Whether all of *names* count. False for no names: empty means nothing."""

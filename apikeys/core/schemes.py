@@ -7,7 +7,7 @@ from collections.abc import Collection
 from urllib.parse import unquote
 
 from . import keyformat
-from .credentials import Credential, RequestParts, SecretProof
+from .credentials import Credential, RequestParts
 from .errors import AmbiguousCredentialError, KeyInQueryError, MalformedKeyError
 
 #: Where a key may stand: the value of the setting ``CREDENTIAL_SOURCES``.
@@ -20,6 +20,8 @@ class Scheme(ABC):
     def __init__(self, *, prefix: str, sources: Collection[str]) -> None:
         self.prefix = prefix
         self.sources = sources
+        #: What a text starts with that claims to be one of our keys.
+        self.claim = f"{prefix}_"
 
     @abstractmethod
     def read(self, parts: RequestParts) -> Credential | None:
@@ -42,9 +44,14 @@ class KeyScheme(Scheme):
         if parts.query_string:
             self._refuse_key_in_query(parts.query_string)
         presented = []
-        authorization = parts.headers.get("authorization")
-        if authorization is not None and (value := self._in_authorization(authorization.strip(" \t"))) is not None:
+        authorization = parts.headers.get("authorization", "").strip(" \t")
+        name, _, value = authorization.partition(" ")
+        name, value = name.lower(), value.strip(" \t")
+        if name in self.sources and (name == "api-key" or (name == "bearer" and value.startswith(self.claim))):
             presented.append(value)
+        elif "," in authorization and f" {self.claim}" in authorization:
+            # A repeated header whose first value belongs to somebody else.
+            presented.append(authorization)
         if "x-api-key" in parts.headers and "x-api-key" in self.sources:
             presented.append(parts.headers["x-api-key"].strip(" \t"))
         if not presented:
@@ -53,26 +60,17 @@ class KeyScheme(Scheme):
         if len(presented) > 1 or "," in presented[0]:
             raise AmbiguousCredentialError
         key_text = keyformat.parse(presented[0], prefix=self.prefix)
-        return Credential(key_id=key_text.key_id, proof=SecretProof(text=key_text.body), key_text=key_text)
+        return Credential(key_id=key_text.key_id, proof=key_text, key_text=key_text)
 
     def may_read(self, query_string: str) -> bool:
         # A key in it is refused, and has an underscore, encoded or not.
         return "_" in query_string or "%" in query_string
 
-    def _in_authorization(self, authorization: str) -> str | None:
-        name, _, value = authorization.partition(" ")
-        name, value = name.lower(), value.strip(" \t")
-        claim = f"{self.prefix}_"
-        if name in self.sources and (name == "api-key" or (name == "bearer" and value.startswith(claim))):
-            return value
-        # A repeated header whose first value belongs to somebody else.
-        return authorization if "," in authorization and f" {claim}" in authorization else None
-
     def _refuse_key_in_query(self, query_string: str) -> None:
         # Substring tests keep this off the path of every honest request. Both readings count: an encoded key may
         # stand beside an innocent "peak_hours".
         readings = [query_string, unquote(query_string)] if "%" in query_string else [query_string]
-        suspects = [text for text in readings if f"{self.prefix}_" in text]
+        suspects = [text for text in readings if self.claim in text]
         if not suspects:
             return
         pattern = keyformat.key_pattern(self.prefix)

@@ -103,7 +103,7 @@ class HasScopes(_Demand, metaclass=_BoundByCall):
         def __new__(cls, *names: str, match: Match = "all") -> Any: ...
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        principal = _principal(request)
+        principal = request.auth if isinstance(request.auth, Principal) else _principal(request)
         if principal is None:
             return False
         required = self.required(request, view)

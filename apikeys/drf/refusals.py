@@ -99,8 +99,9 @@ class Refused(APIException):
             "detail": sentence % texts if texts else _in_language(code, get_language() or ""),
             "code": code,
             **members,
-            **_extra_members(code, request),
         }
+        if settings.ERROR_DOCS_URL or settings.REQUEST_ID is not None:
+            self.detail.update(_extra_members(code, request))
 
     def __str__(self) -> str:
         return self.code
