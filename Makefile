@@ -7,7 +7,7 @@ export PORT
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python manage.py demo
@@ -22,8 +22,17 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Under five minutes. `make bench DB=postgres` takes PostgreSQL and Redis on this machine, see benchmarks/README.md;
+# KEYS=10000000 looks keys up among so many as well.
+DB ?= sqlite
+KEYS ?= 10000
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.run --database $(DB) --keys $(KEYS) \
+		--command 'make bench$(if $(filter-out sqlite,$(DB)), DB=$(DB))$(if $(filter-out 10000,$(KEYS)), KEYS=$(KEYS))'
+	$(BIN)/python -m benchmarks.report
+
 clean:
-	rm -rf $(VENV) demo.sqlite3* build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .tox
+	rm -rf $(VENV) .benchmarks demo.sqlite3* build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .tox
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The empty files are stamps: what they stand for is installed again only when pyproject.toml changes.
@@ -36,6 +45,12 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "Installing what is measured into $(VENV) (once)…"
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group bench
 	@touch $(VENV)/.runtime $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.signals import request_finished
+from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +19,7 @@ class APIKeysConfig(AppConfig):
         from . import after_response, checks  # noqa: F401, PLC0415  # both import models, which are ready only now
         from .drf import checks as drf_checks  # noqa: F401, PLC0415
 
+        request_started.connect(after_response.forget, dispatch_uid="apikeys.after_response.forget")
         # Before Django closes the connection on the same signal: receivers run in the order of connecting, and what
         # opened another connection to write would leave it open.
         request_finished.disconnect(close_old_connections)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.core.signals import setting_changed
-from django.db import DatabaseError, connections, models, router
+from django.db import DatabaseError, OperationalError, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import OuterRef, Subquery, Value
@@ -93,9 +93,8 @@ class _Statement:
     conversions: tuple[tuple[int, Callable[[Any, Any, Any], Any], Any], ...] = field(repr=False)
 
 
-def find(key_id: str) -> Found | None:
-    """Return the key with *key_id* as it is now, or None. One query."""
-    alias = database()
+def find(key_id: str, *, alias: str) -> Found | None:
+    """Return the key with *key_id* as it is now in the database *alias*, or None. One query."""
     connection = connections[alias]
     statement = _statement(alias)
     row = _row(connection, statement, key_id)
@@ -137,6 +136,9 @@ def _execute_prepared(cursor: CursorWrapper, statement: _Statement, key_id: str)
         return False
     try:
         cursor.execute(f"EXECUTE {statement.name} (%s)", [key_id])
+    except OperationalError:
+        # The connection is lost or the time is up, which says nothing of the statement.
+        raise
     except DatabaseError as error:
         prepared.give_up(cursor.db.alias, error=error)
         return False

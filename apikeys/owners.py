@@ -14,11 +14,16 @@ from .core.principals import ClientUser
 from .lookup import Found, column, database
 
 
-def user_of(found: Found) -> Any:
-    """Return who *found* acts for: a person, made when touched and without a query, or a ``ClientUser``."""
+def user_of(found: Found, *, is_fresh: bool) -> Any:
+    """
+    Return who *found* acts for: a person, made when touched and without a query, or a ``ClientUser``.
+
+    What *found* says of the person is on the instance only if it *is_fresh*: a view that saves the person would write
+    it back.
+    """
     if found.owner_pk is None:
         return ClientUser(client_id=found.client_id, name=found.client_name)
-    return _LazyPerson(found)
+    return _LazyPerson(found, is_fresh=is_fresh)
 
 
 class _LazyPerson(SimpleLazyObject):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -26,8 +31,15 @@ class _LazyPerson(SimpleLazyObject):  # type: ignore[type-arg]  # generic in the
 
     _wrapped = empty
 
-    def __init__(self, found: Found) -> None:
-        object.__setattr__(self, "_setupfunc", partial(_person, found))
+    def __init__(self, found: Found, *, is_fresh: bool) -> None:
+        object.__setattr__(self, "_setupfunc", partial(_person, found, is_fresh=is_fresh))
+
+    def __copy__(self) -> Any:
+        person: Any = self._wrapped
+        if person is not empty:
+            # What loads the rest is bound to the original.
+            person.refresh_from_db(fields=())
+        return super().__copy__()
 
 
 def is_active(found: Found, user: Any) -> bool:
@@ -39,13 +51,12 @@ def is_active(found: Found, user: Any) -> bool:
     return is_active is not None and bool(user.is_active)
 
 
-def _person(found: Found) -> models.Model:
+def _person(found: Found, *, is_fresh: bool) -> models.Model:
     users = get_user_model()
-    known = {
-        users._meta.pk.attname: found.owner_pk,
-        column(users, "is_active"): found.owner_is_active,
-        column(users, "is_superuser"): found.owner_is_superuser,
-    }
+    known: dict[str | None, Any] = {users._meta.pk.attname: found.owner_pk}
+    if is_fresh:
+        known[column(users, "is_active")] = found.owner_is_active
+        known[column(users, "is_superuser")] = found.owner_is_superuser
     # In the order of the model, as from_db() wants them. What nobody asked for loads when it is touched.
     names = [field.attname for field in users._meta.concrete_fields if known.get(field.attname) is not None]
     user = users.from_db(database(), names, [known[name] for name in names])

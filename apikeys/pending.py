@@ -46,20 +46,30 @@ class Refusal:
 
 Item = Use | Rehash | Refusal
 
-#: A new tuple for each item: threads and tasks that a request starts can't mix up each other's.
-_items: ContextVar[tuple[Item, ...]] = ContextVar("apikeys_pending", default=())
+#: One list for a request, which the tasks and threads that it starts share.
+_items: ContextVar[list[Item] | None] = ContextVar("apikeys_pending", default=None)
+
+
+def begin() -> None:
+    """Start with nothing. A list of its own, because a task may inherit that of the request which made it."""
+    _items.set([])
 
 
 def leave(item: Item) -> None:
     """Keep *item* for after the response."""
     items = _items.get()
+    if items is None:
+        items = []
+        _items.set(items)
     if len(items) < _MOST:
-        _items.set((*items, item))
+        items.append(item)
 
 
-def take() -> tuple[Item, ...]:
+def take() -> list[Item]:
     """Return what this request left, and forget it."""
     items = _items.get()
-    if items:
-        _items.set(())
-    return items
+    if not items:
+        return []
+    taken = items.copy()
+    items.clear()
+    return taken

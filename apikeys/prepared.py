@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger("apikeys.auth")
@@ -34,7 +34,8 @@ def name_of(sql: str) -> str:
 
 def is_ready(connection: BaseDatabaseWrapper, *, name: str, sql: str) -> bool:
     """Whether *connection* knows the statement *name*; prepares it after some look-ups."""
-    if connection.in_atomic_block or connection.alias in _given_up:
+    # Without autocommit a transaction is open as well.
+    if connection.in_atomic_block or not connection.autocommit or connection.alias in _given_up:
         return False
     driver = connection.connection
     # psycopg prepares by itself where parameters are bound on the server.
@@ -59,6 +60,8 @@ def _prepare(connection: BaseDatabaseWrapper, *, name: str, sql: str) -> bool:
     try:
         with connection.wrap_database_errors, connection.connection.cursor() as cursor:
             cursor.execute(f"PREPARE {name} (text) AS {sql}")
+    except OperationalError:
+        raise
     except DatabaseError as error:
         give_up(connection.alias, error=error)
         return False

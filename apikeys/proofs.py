@@ -122,4 +122,7 @@ def _leave_rehash(key_id: str, proof: SecretProof, *, verifier: str) -> None:
 @lru_cache(maxsize=4)
 def _decoy(hasher: Hasher) -> str:
     with guard.turn():
-        return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)
+        try:
+            return hasher.hash(keyformat.generate(prefix="decoy", mode="test").body)
+        except HashingFailedError as error:
+            raise TooManyHashesError(retry_after_seconds=1) from error

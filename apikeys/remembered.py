@@ -89,9 +89,8 @@ def note_headers(parts: RequestParts, *, key_id: str, mode: str, verifier: str) 
 
 
 def _fingerprint_of(headers: Mapping[str, str]) -> bytes:
-    authorization, key = headers.get("authorization", ""), headers.get("x-api-key", "")
-    # The length keeps two headers with the same joined text apart. Whatever a server let through is encoded.
-    text = f"{len(authorization)} {authorization}{key}".encode(errors="surrogatepass")
+    # As Python writes them: no two pairs alike, a missing one unlike an empty one, and nothing that can't be encoded.
+    text = repr((headers.get("authorization"), headers.get("x-api-key"))).encode()
     return hashlib.blake2b(text, digest_size=32, key=_process_key, person=b"apikeys-header").digest()
 
 

@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from django.core.signals import setting_changed
+from django.db import transaction
 
 from .conf import settings
 from .core.memory import BoundedMemory
@@ -26,6 +28,8 @@ class Snapshot:
     found: Found
     #: What counted then, the person's rights included.
     scopes: frozenset[str]
+    #: The database that it was read in.
+    alias: str
     #: On the monotonic clock, taken before the row was read.
     read_at: float
 
@@ -41,21 +45,18 @@ _snapshots: BoundedMemory[str, Snapshot] = BoundedMemory()
 _lock = threading.Lock()
 
 
-def recall(key_id: str) -> Snapshot | None:
+def recall(key_id: str, *, alias: str) -> Snapshot | None:
     """Return the snapshot of the key with *key_id*, if ``MAX_STALENESS`` still allows it. It proves nothing."""
     snapshot = _snapshots.get(key_id)
-    if snapshot is None or time.monotonic() - snapshot.read_at >= settings.MAX_STALENESS.total_seconds():
+    if snapshot is None or snapshot.alias != alias:
         return None
-    return snapshot
+    return snapshot if time.monotonic() - snapshot.read_at < settings.MAX_STALENESS.total_seconds() else None
 
 
-def keep(found: Found, *, scopes: frozenset[str], read_at: float, since: int) -> None:
-    """Keep what was read at *read_at*, unless something changed in this process since it counted *since*."""
-    snapshot = Snapshot(found=found, scopes=scopes, read_at=read_at)
-    # Under the lock: what was read before a change must not come in behind it.
-    with _lock:
-        if since == changes.count:
-            _snapshots.put(found.key_id, snapshot, most=settings.REMEMBERED_PROOFS)
+def keep(snapshot: Snapshot, *, since: int) -> None:
+    """Keep *snapshot* when its transaction commits, unless this process changed something since it counted *since*."""
+    # What a rolled-back transaction has seen was never true.
+    transaction.on_commit(partial(_put, snapshot, since=since), using=snapshot.alias)
 
 
 def forget(key_ids: Iterable[str]) -> None:
@@ -71,6 +72,13 @@ def forget_all() -> None:
     with _lock:
         changes.count += 1
         _snapshots.clear()
+
+
+def _put(snapshot: Snapshot, *, since: int) -> None:
+    # Under the lock: what was read before a change must not come in behind it.
+    with _lock:
+        if since == changes.count:
+            _snapshots.put(snapshot.found.key_id, snapshot, most=settings.REMEMBERED_PROOFS)
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -52,13 +52,13 @@ def make() -> TagSecret:
 
 def admits(key_text: keyformat.KeyText) -> bool:
     """Whether *key_text* was tagged here. No query, but for one after a mismatch, at most every five seconds."""
-    known = _cached.secrets
-    if key_text.is_tagged_by(known):
+    # No secret is a variable here: error trackers and debug pages show these.
+    if key_text.is_tagged_by(_cached.secrets):
         return True
-    # Until the first key there is nothing to flood, and the first key must work at once.
-    if known and time.monotonic() - _cached.read_at < _REREAD_SECONDS:
+    if _is_fresh():
         return False
-    return key_text.is_tagged_by(_reread())
+    _reread()
+    return key_text.is_tagged_by(_cached.secrets)
 
 
 def forget_all() -> None:
@@ -66,12 +66,20 @@ def forget_all() -> None:
     _cached.secrets, _cached.read_at = (), float("-inf")
 
 
-def _reread() -> tuple[bytes, ...]:
+def _is_fresh() -> bool:
+    # Until the first key there is nothing to flood, and the first key must work at once.
+    return bool(_cached.secrets) and time.monotonic() - _cached.read_at < _REREAD_SECONDS
+
+
+def _reread() -> None:
     with _cached.lock:
-        rows = TagSecret.objects.using(_database()).order_by("-pk").values_list("secret", flat=True)
-        _cached.secrets = tuple(bytes(secret) for secret in rows)
+        # Whoever waited for the lock finds it done.
+        if _is_fresh():
+            return
+        # Rows, because the repr of these names no secret.
+        rows = TagSecret.objects.using(_database()).order_by("-pk")
+        _cached.secrets = tuple(bytes(row.secret) for row in rows)
         _cached.read_at = time.monotonic()
-        return _cached.secrets
 
 
 def _database() -> str:

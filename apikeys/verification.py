@@ -24,6 +24,7 @@ from .models import LAST_USED_ACCURACY
 from .policy import service_keys_available
 from .registry import effective
 from .remembered import Recognised
+from .snapshots import Snapshot
 
 logger = logging.getLogger("apikeys.auth")
 
@@ -57,11 +58,11 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
     credential = _admitted_credential(parts)
     if credential is None or proofs.is_ready(credential):
         return
-    found = lookup.find(credential.key_id)
+    found = lookup.find(credential.key_id, alias=lookup.database())
     if found is not None and credential.key_text is not None:
         # A dead key buys no slow hash.
         try:
-            _require_working(found, owners.user_of(found), now=now)
+            _require_working(found, owners.user_of(found, is_fresh=True), now=now)
         except (errors.RevokedKeyError, errors.ExpiredKeyError, errors.RotatedKeyError):
             # For good: that it keeps knocking costs one look-up, that of ``authenticate``.
             proofs.note_ready(credential)
@@ -70,11 +71,11 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
 
 
 def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: datetime) -> Principal:
-    changes = snapshots.changes.count
-    snapshot = snapshots.recall(presented.key_id) if settings.MAX_STALENESS else None
+    alias, changes = lookup.database(), snapshots.changes.count
+    snapshot = snapshots.recall(presented.key_id, alias=alias) if settings.MAX_STALENESS else None
     read_at = snapshot.read_at if snapshot else time.monotonic()
-    found = snapshot.found if snapshot else lookup.find(presented.key_id)
-    user = owners.user_of(found) if found else None
+    found = snapshot.found if snapshot else lookup.find(presented.key_id, alias=alias)
+    user = owners.user_of(found, is_fresh=snapshot is None) if found else None
     # A right tag means that this very text was issued here, so its holder may know the state, before any slow hash. A
     # credential without a tag proves itself first: a guess must not learn that a key is revoked.
     is_tagged = isinstance(presented, Recognised) or presented.key_text is not None
@@ -95,7 +96,7 @@ def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: d
         # In the snapshot at once, or each request until the next reading would note it again.
         found = found._replace(last_used_at=now)
     if settings.MAX_STALENESS and (is_use_due or not snapshot):
-        snapshots.keep(found, scopes=scopes, read_at=read_at, since=changes)
+        snapshots.keep(Snapshot(found=found, scopes=scopes, alias=alias, read_at=read_at), since=changes)
     return _principal(found, user, scopes=scopes)
 
 

@@ -25,16 +25,16 @@ def ask(request: HttpRequest) -> HttpResponse:
     try:
         principal = verify(request)
     except CredentialError as error:
-        return refusal_response(error)
-    return refusal_response(None) if principal is None else told(principal)
+        return refusal_response(error, request=request)
+    return refusal_response(None, request=request) if principal is None else told(principal)
 
 
 async def aask(request: HttpRequest) -> HttpResponse:
     try:
         principal = await averify(request)
     except CredentialError as error:
-        return refusal_response(error)
-    return refusal_response(None) if principal is None else told(principal)
+        return refusal_response(error, request=request)
+    return refusal_response(None, request=request) if principal is None else told(principal)
 
 
 class Reads(APIView):

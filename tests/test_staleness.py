@@ -61,6 +61,7 @@ def with_two_scopes():
     return issued
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_second_request_within_the_bound_runs_no_query():
     issued = seen()
 
@@ -196,6 +197,7 @@ def test_a_snapshot_ends_when_the_key_does(field, code):
     assert code_of(after) == code
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_snapshot_holds_for_the_allowed_networks_only():
     issued = make_key(scopes=["todo:read"], allowed_networks=["127.0.0.0/8"])
     reads(issued)

@@ -13,7 +13,7 @@ from .. import request_parts, verification
 from ..conf import settings
 from ..core import errors
 from ..core.principals import Principal
-from .decorators import declares_scopes, has_own_permissions
+from .decorators import declares_scopes
 from .refusals import Refused, challenge, iso
 
 _VARY = "Authorization, X-API-Key"
@@ -39,12 +39,11 @@ class APIKeyAuthentication(BaseAuthentication):
         _vary(view)
         if principal is None:
             return None
-        if settings.REQUIRE_DECLARED_SCOPES:
-            if has_own_permissions(view):
-                # Its get_permissions() may ask who is calling, which must not start all over.
-                request.user, request.auth = principal.user, principal
-            if view is None or not declares_scopes(view, method=request._request.method or ""):
-                raise Refused("scopes_not_declared", request=request)
+        # The view's permissions may ask who is calling before there are any, which must not start all over.
+        request.user, request.auth = principal.user, principal
+        method = request._request.method or ""
+        if settings.REQUIRE_DECLARED_SCOPES and not (view and declares_scopes(view, method=method)):
+            raise Refused("scopes_not_declared", request=request)
         if principal.expires_at is not None or principal.is_replaced:
             _give_notice(view, principal, now=now)
         return principal.user, principal

@@ -95,15 +95,11 @@ def demands_of(callable_: Any) -> Iterator[Demand]:
             yield from getattr(cell.cell_contents, "scope_demands", ())
 
 
-def has_own_permissions(view: Any) -> bool:
-    """Whether the class of *view* says itself which permissions it asks."""
-    return view is not None and type(view).get_permissions.__module__ != _VIEWS_MODULE
-
-
 def declares_scopes(view: Any, *, method: str) -> bool:
     """Whether *view*, an instance at work, says which keys may come in for *method*."""
     # Instances cost, and nobody but a view with rules of its own makes others than these.
-    for permission in view.get_permissions() if has_own_permissions(view) else view.permission_classes:
+    is_plain = type(view).get_permissions.__module__ == _VIEWS_MODULE
+    for permission in view.permission_classes if is_plain else view.get_permissions():
         if getattr(permission, "opens_to_keys", False) or opens_to_keys(permission):
             return True
     handler = getattr(view, method.lower(), None)

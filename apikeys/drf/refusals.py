@@ -14,6 +14,7 @@ from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import formats, timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 from django.utils.translation import get_language, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -129,15 +130,22 @@ class Refused(APIException):
         return refused
 
 
-def refusal_response(error: errors.CredentialError | None) -> JsonResponse:
-    """Return the answer to *error*, or to a request without a key, for a view that is not REST framework's."""
-    refused = Refused("key_missing") if error is None else Refused.from_error(error)
+def refusal_response(error: errors.CredentialError | None, *, request: HttpRequest | None = None) -> JsonResponse:
+    """
+    Return the answer to *error*, or to a request without a key, for a view that is not REST framework's.
+
+    *request* is for its id, which the setting ``REQUEST_ID`` reads off it.
+    """
+    wrapped = None if request is None else Request(request)
+    refused = Refused("key_missing", request=wrapped) if error is None else Refused.from_error(error, request=wrapped)
     headers = {"WWW-Authenticate": refused.auth_header, "Retry-After": refused.wait}
-    return JsonResponse(
+    response = JsonResponse(
         refused.detail,
         status=refused.status_code,
         headers={name: str(value) for name, value in headers.items() if value is not None},
     )
+    patch_vary_headers(response, ["Authorization", "X-API-Key"])
+    return response
 
 
 @lru_cache(maxsize=256)
