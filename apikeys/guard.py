@@ -2,7 +2,7 @@
 What slow hashes may cost.
 
 A remembered proof never comes here. Any other request with a right tag passes a budget per key id; and whoever hashes,
-for a request or after a response, waits for a turn, so that hashes do not slow each other down.
+for a request, after a response or for a new key, waits for a turn, so that hashes do not slow each other down.
 """
 
 from __future__ import annotations

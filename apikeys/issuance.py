@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, router, transaction
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from . import policy, tag_secrets
+from . import guard, policy, tag_secrets
 from .conf import settings
 from .core import keyformat
+from .core.errors import HashingFailedError, TooManyHashesError
 from .models import APIKey
 
 
@@ -58,10 +60,20 @@ def new_secret() -> NewSecret:
     """
     Return a new key text and its verifier, without a query.
 
-    Call it outside of every lock: the hash takes milliseconds. Threads may: it runs beside the interpreter.
+    Call it outside of every lock: the hash takes milliseconds, and waits for its turn. Threads may: it runs beside the
+    interpreter.
+
+    Raises:
+        HashingFailedError: If there was not enough memory to hash it, or no turn came in time.
     """
     text = keyformat.generate(prefix=settings.PREFIX, mode=settings.MODE)
-    return NewSecret(HashedText(text=text, verifier=settings.hasher.hash(text.body)))
+    try:
+        with guard.turn():
+            verifier = settings.hasher.hash(text.body)
+    except TooManyHashesError as error:
+        # That one is the answer to a request with a key, and has no sentence.
+        raise HashingFailedError(_("Too many keys are being checked at this moment. Try again shortly.")) from error
+    return NewSecret(HashedText(text=text, verifier=verifier))
 
 
 @sensitive_variables()

@@ -103,6 +103,7 @@ class _Line:
         return answer
 
     def reset(self) -> None:
+        """Ask as if it had never failed."""
         self.is_down = False
 
     def _may_try(self) -> bool:

@@ -125,6 +125,11 @@ def takes_effect() -> str:
     return sentence % {"bound": bound}
 
 
+def revoked_message(text: str) -> str:
+    """Return *text*, that something is revoked, with how soon that counts where it is not at once."""
+    return text if is_felt_at_once() else f"{text} {takes_effect()}"
+
+
 def last_used(key: APIKey, *, now: datetime) -> str:
     """Return when *key* was last used, as lists say it: "12 minutes ago", "never used"."""
     return _("never used") if key.last_used_at is None else relative(key.last_used_at, now=now)

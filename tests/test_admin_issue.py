@@ -39,7 +39,7 @@ def issue(browser, **changed):
     return browser.post(ADD, issue_fields(**changed))
 
 
-def test_i1_nothing_is_preselected_but_ninety_days(client):
+def test_nothing_is_preselected_but_ninety_days(client):
     response = client.get(ADD)
 
     chosen = [(control["name"], control["value"]) for control in controls_in(response) if "checked" in control]
@@ -124,7 +124,7 @@ def test_key_without_expiry_is_issued_where_allowed(client):
     assert APIKey.objects.get().expires_at is None
 
 
-def test_i5_prefilled_link_fills_and_does_not_submit(client):
+def test_prefilled_link_fills_and_does_not_submit(client):
     response = client.get(f"{ADD}?name=Export&client=Web+app&scope=todo:read&expires=30")
 
     assert control_in(response, name="name")["value"] == "Export"
@@ -141,7 +141,7 @@ def test_link_with_nonsense_is_ignored(client):
     assert "checked" in control_in(response, name="expires", value="90")
 
 
-def test_i6_what_the_client_may_not_hold_is_disabled_with_the_reason(client):
+def test_what_the_client_may_not_hold_is_disabled_with_the_reason(client):
     ClientFactory(name="LLM summariser", allowed_scopes=["todo:read"])
 
     response = client.get(f"{ADD}?client=LLM+summariser")
@@ -153,7 +153,7 @@ def test_i6_what_the_client_may_not_hold_is_disabled_with_the_reason(client):
     assert "The client “LLM summariser” may not hold this permission." in page
 
 
-def test_i6_forged_permission_above_the_ceiling_is_refused(client):
+def test_forged_permission_above_the_ceiling_is_refused(client):
     ClientFactory(name="LLM summariser", allowed_scopes=["todo:read"])
 
     response = issue(client, client="LLM summariser", scopes=["todo:read", "todo:write"])
@@ -165,7 +165,7 @@ def test_i6_forged_permission_above_the_ceiling_is_refused(client):
 RESERVED = {"apikeys:manage": "Manage keys", "todo:read": "View to-dos"}
 
 
-def test_i6_what_one_may_not_grant_is_disabled_and_refused(client):
+def test_what_one_may_not_grant_is_disabled_and_refused(client):
     with override_settings(APIKEYS={**settings.given(), "SCOPES": RESERVED}):
         ClientFactory(name="Robot", allowed_scopes=list(RESERVED))
         client.force_login(PersonFactory(username="dinesh", rights=["issue_apikey"]))
@@ -186,7 +186,7 @@ def test_summary_sentence_comes_with_an_error(client):
     )
 
 
-def test_i4_same_form_twice_makes_one_key(client):
+def test_same_form_twice_makes_one_key(client):
     fields = issue_fields()
     client.post(ADD, fields)
 
@@ -222,7 +222,7 @@ def test_every_form_has_its_own_id(client):
     assert all(uuid.UUID(value) for value in ids)
 
 
-def test_i9_page_holds_no_list_of_people(client):
+def test_page_holds_no_list_of_people(client):
     for number in range(20):
         PersonFactory(username=f"employee-{number}")
 

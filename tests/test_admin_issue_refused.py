@@ -84,7 +84,7 @@ I2 = [
 
 
 @pytest.mark.parametrize(("changed", "field", "message"), I2)
-def test_i2_error_stands_beside_its_field_and_nothing_is_issued(client, changed, field, message):
+def test_error_stands_beside_its_field_and_nothing_is_issued(client, changed, field, message):
     with time_machine.travel(NOW, tick=False):
         response = issue(client, **changed)
 
@@ -94,7 +94,7 @@ def test_i2_error_stands_beside_its_field_and_nothing_is_issued(client, changed,
     assert not APIKey.objects.exists()
 
 
-def test_i2_taken_name_is_refused_with_ways_on(client, app, gilfoyle):
+def test_taken_name_is_refused_with_ways_on(client, app, gilfoyle):
     key = make_key(client=app, name="Nightly export").key
 
     response = issue(client)
@@ -107,7 +107,7 @@ def test_i2_taken_name_is_refused_with_ways_on(client, app, gilfoyle):
     assert f'<a href="{page_of(key, "rotate")}">Rotate it</a>' in page
 
 
-def test_i2_full_owner_is_refused(client, app, gilfoyle):
+def test_full_owner_is_refused(client, app, gilfoyle):
     make_key(client=app, owner=gilfoyle)
 
     with override_settings(APIKEYS={**settings.given(), "MAX_KEYS_PER_OWNER": 1}):

@@ -67,14 +67,14 @@ BOTH = pytest.mark.parametrize("revealed", [issued, rotated], ids=["issue", "rot
 
 
 @BOTH
-def test_r1_shown_key_is_accepted(client, revealed):
+def test_shown_key_is_accepted(client, revealed):
     (plaintext,) = keys_in(revealed(client))
 
     assert ApiKeyClient(plaintext).get("/apikeys/whoami/").status_code == 200
 
 
 @BOTH
-def test_r2_secret_is_in_nothing_but_the_response(client, caplog, revealed):
+def test_secret_is_in_nothing_but_the_response(client, caplog, revealed):
     for logger in ("", "django", "apikeys"):
         caplog.set_level(logging.DEBUG, logger=logger)
 
@@ -116,7 +116,7 @@ def test_page_is_kept_out_of_caches_and_frames(client, revealed):
     assert response["X-Frame-Options"] == "DENY"
 
 
-def test_r8_buttons_that_need_a_script_are_hidden_without_one(client):
+def test_buttons_that_need_a_script_are_hidden_without_one(client):
     response = issued(client)
 
     assert "hidden" in control_in(response, id="copy-key")
@@ -226,7 +226,7 @@ def test_log_of_a_failed_reveal_says_where_without_the_secret(client, caplog, so
     assert "ak_live_" not in caplog.text
 
 
-def test_r3_reload_without_script_shows_no_key_and_the_ways_on(client):
+def test_reload_without_script_shows_no_key_and_the_ways_on(client):
     fields = issue_fields()
     client.post(ADD, fields)
 
@@ -243,7 +243,7 @@ def test_r3_reload_without_script_shows_no_key_and_the_ways_on(client):
     assert f'href="{page_of(key, "rotate")}">Rotate it</a>' in page
 
 
-def test_t5_reload_of_a_rotation_makes_no_third_key(client):
+def test_reload_of_a_rotation_makes_no_third_key(client):
     key = make_key(name="Old").key
     fields = rotate_fields()
     client.post(page_of(key, "rotate"), fields)

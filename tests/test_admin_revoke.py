@@ -32,7 +32,7 @@ def key_used(*, ago, **about):
     return key
 
 
-def test_v3_key_is_refused_from_the_next_request_on(client):
+def test_key_is_refused_from_the_next_request_on(client):
     issued = make_key()
     before = ApiKeyClient(issued).get("/apikeys/whoami/").status_code
     name = issued.key.name
@@ -43,7 +43,7 @@ def test_v3_key_is_refused_from_the_next_request_on(client):
     assert (before, after.status_code, after.json()["code"]) == (200, 401, "key_revoked")
 
 
-def test_v4_who_when_and_why_are_on_the_page_of_the_key(client):
+def test_who_when_and_why_are_on_the_page_of_the_key(client):
     key = make_key(name="Old").key
 
     with time_machine.travel(NOW, tick=False):
@@ -191,7 +191,7 @@ def test_reasons_are_those_that_people_have(client):
 
 
 @pytest.mark.parametrize("reason", ["", "undelivered", "boredom"], ids=["none", "not-for-people", "unknown"])
-def test_v2_reason_is_required(client, reason):
+def test_reason_is_required(client, reason):
     key = make_key().key
 
     response = client.post(page_of(key, "revoke"), fields(reason=reason))
@@ -201,7 +201,7 @@ def test_v2_reason_is_required(client, reason):
     assert not KeyRevocation.objects.exists()
 
 
-def test_v2_no_reason_says_so(client):
+def test_no_reason_says_so(client):
     response = client.post(page_of(make_key().key, "revoke"), fields(reason=""))
 
     assert errors_in(response, "reason") == ["Choose a reason."]
@@ -219,7 +219,7 @@ def test_other_reason_needs_a_note(client):
     assert KeyRevocation.objects.get().note == "Moved to a vault"
 
 
-def test_v1_name_that_does_not_match_is_refused(client):
+def test_name_that_does_not_match_is_refused(client):
     key = key_used(ago=timedelta(minutes=2), name="Nightly export")
 
     response = client.post(page_of(key, "revoke"), fields(confirmation="nightly export"))
@@ -260,7 +260,7 @@ def test_key_in_use_can_be_rotated_instead(client):
 
 
 @pytest.mark.parametrize(("method", "status"), [("get", 200), ("post", 409)])
-def test_v5_second_revocation_says_so_and_changes_nothing(client, method, status):
+def test_second_revocation_says_so_and_changes_nothing(client, method, status):
     key = make_key().key
     with time_machine.travel(NOW, tick=False):
         keys.revoke(key, reason="unneeded")
@@ -273,7 +273,7 @@ def test_v5_second_revocation_says_so_and_changes_nothing(client, method, status
     assert KeyEvent.objects.filter(kind="revoked").count() == 1
 
 
-def test_v7_get_never_revokes(client):
+def test_get_never_revokes(client):
     key = make_key().key
 
     response = client.get(page_of(key, "revoke"), fields())

@@ -26,7 +26,7 @@ def gilfoyle(client):
     return gilfoyle
 
 
-def test_v3_all_chosen_keys_are_refused_from_the_next_request_on(client):
+def test_all_chosen_keys_are_refused_from_the_next_request_on(client):
     issued = [make_key(), make_key()]
     before = [ApiKeyClient(each).get("/apikeys/whoami/").status_code for each in issued]
 
@@ -47,7 +47,7 @@ def test_keys_that_were_not_chosen_work_on(client):
     assert ApiKeyClient(other).get("/apikeys/whoami/").status_code == 200
 
 
-def test_v4_who_and_why_are_on_the_page_of_each_key(client, gilfoyle):
+def test_who_and_why_are_on_the_page_of_each_key(client, gilfoyle):
     chosen = [make_key().key, make_key().key]
 
     with time_machine.travel(NOW, tick=False):
@@ -61,7 +61,7 @@ def test_v4_who_and_why_are_on_the_page_of_each_key(client, gilfoyle):
     assert {entry.object_id for entry in LogEntry.objects.all()} == {str(key.pk) for key in chosen}
 
 
-def test_v6_page_counts_the_keys_before_anything_happens(client):
+def test_page_counts_the_keys_before_anything_happens(client):
     web, watch = ClientFactory(name="Web app"), ClientFactory(name="Watch")
     chosen = [make_key(client=web).key, make_key(client=web).key, make_key(client=watch).key, make_key().key]
     used(chosen[0], ago=timedelta(hours=23))
@@ -116,7 +116,7 @@ def test_nothing_is_said_of_replacements_that_are_chosen_too(client):
 
 
 @pytest.mark.parametrize("reason", ["", "undelivered", "boredom"], ids=["none", "not-for-people", "unknown"])
-def test_v2_reason_is_required(client, reason):
+def test_reason_is_required(client, reason):
     page = choose(client, make_key().key, make_key().key)
 
     refused = send(client, fields(page, reason=reason))
@@ -136,7 +136,7 @@ def test_other_reason_needs_a_note(client):
 
 
 @pytest.mark.parametrize("typed", ["", "REVOKE 3 KEYS", "revoke 2 keys", "REVOKE 2 KEY"])
-def test_v1_wrong_number_is_refused_and_the_right_one_told(client, typed):
+def test_wrong_number_is_refused_and_the_right_one_told(client, typed):
     page = choose(client, make_key().key, make_key().key)
 
     refused = send(client, fields(page, confirmation=typed))
@@ -165,7 +165,7 @@ def test_pasted_key_is_refused_as_a_note_and_not_shown_again(client):
     assert issued.plaintext not in refused.content.decode()
 
 
-def test_v7_get_never_revokes(client):
+def test_get_never_revokes(client):
     key = make_key().key
     page = choose(client, key)
 

@@ -33,7 +33,7 @@ def whoami(plaintext):
     return ApiKeyClient(plaintext).get("/apikeys/whoami/")
 
 
-def test_t1_overlap_of_24_hours_is_preselected(client):
+def test_overlap_of_24_hours_is_preselected(client):
     response = client.get(page_of(make_key().key, "rotate"))
 
     chosen = [control["value"] for control in controls_in(response, name="overlap") if "checked" in control]
@@ -73,7 +73,7 @@ def test_overlap_above_the_limit_is_not_offered(client):
     assert [control["value"] for control in controls_in(response, name="overlap")] == ["0", "3600", "7200"]
 
 
-def test_t2_both_keys_work_until_the_overlap_ends(client):
+def test_both_keys_work_until_the_overlap_ends(client):
     old = make_key()
     with time_machine.travel(NOW, tick=False) as clock:
         APIKey.objects.update(expires_at=NOW + timedelta(days=90), created_at=NOW)
@@ -97,7 +97,7 @@ def test_stop_now_stops_the_old_key(client):
 
 
 @pytest.mark.usefixtures("_clock_stands_still")
-def test_t3_overlap_never_exceeds_the_old_expiry(client):
+def test_overlap_never_exceeds_the_old_expiry(client):
     key = make_key(lifetime=timedelta(hours=5)).key
 
     page = client.get(page_of(key, "rotate")).content.decode()
@@ -193,7 +193,7 @@ def test_key_that_no_longer_works_is_not_rotated_but_issued_anew(client, ended, 
 
 
 @pytest.mark.parametrize(("method", "status"), [("get", 200), ("post", 409)])
-def test_t7_second_of_two_people_gets_the_replacement_that_the_first_made(client, method, status):
+def test_second_of_two_people_gets_the_replacement_that_the_first_made(client, method, status):
     key = make_key().key
     client.post(page_of(key, "rotate"), rotate_fields())
 
@@ -208,7 +208,7 @@ def test_t7_second_of_two_people_gets_the_replacement_that_the_first_made(client
     assert APIKey.objects.count() == 2
 
 
-def test_t6_chain_is_shown_on_both_pages(client):
+def test_chain_is_shown_on_both_pages(client):
     key = make_key().key
     client.post(page_of(key, "rotate"), rotate_fields())
     replacement = APIKey.objects.get(replaces=key)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 
@@ -26,6 +27,23 @@ def test_next_request_with_a_revoked_key_is_refused():
     assert result.code == 0
     assert f"“{issued.key.name}” ({issued.key.key_id}) is revoked. Requests with it now get 401." in result.err
     assert ApiKeyClient(issued).get("/apikeys/whoami/").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        pytest.param({}, "", id="at once"),
+        pytest.param({"MAX_STALENESS": timedelta(seconds=5)}, " Takes effect within 5 seconds everywhere", id="bound"),
+        pytest.param({"READ_REPLICA": True}, " Keys are looked up in a replica of the database", id="replica"),
+    ],
+)
+def test_command_says_how_soon_where_that_is_not_at_once(settings, changed, sentence):
+    settings.APIKEYS = {**settings.APIKEYS, **changed}
+
+    result = revoke(make_key().key.key_id)
+
+    _, _, told = result.err.strip().partition("Requests with it now get 401.")
+    assert told.startswith(sentence) if sentence else not told
 
 
 def test_several_keys_are_revoked_with_reason_and_note():

@@ -14,6 +14,7 @@ from apikeys.core.verifiers import Argon2idHasher
 from apikeys.models import APIKey
 from apikeys.testing import make_key
 
+from .factories import ClientFactory
 from .request_path import CountingHasher, code_of, whoami, with_right_tag
 from .shared_cache import SharedCache
 from .threads import at_once
@@ -158,6 +159,16 @@ def test_a_key_that_got_no_turn_has_its_whole_budget_left(settings, busy):
     response = whoami(late)
 
     assert (refused.status_code, response.status_code) == (429, 200)
+
+
+def test_a_new_key_waits_for_its_turn_and_is_refused_with_a_sentence(busy):
+    client = ClientFactory()
+    busy()
+
+    with pytest.raises(HashingFailedError, match="Try again shortly"):
+        make_key(client=client, name="Late", owner=None)
+
+    assert not APIKey.objects.filter(name="Late").exists()
 
 
 def test_a_hash_that_gets_no_turn_after_the_response_is_left_out(settings, busy, caplog):

@@ -168,7 +168,7 @@ def provoke(code, settings, *, language):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("code", ANSWERS)
-def test_e5_language_changes_the_sentence_of_a_refusal_and_nothing_else(code, settings):
+def test_language_changes_the_sentence_of_a_refusal_and_nothing_else(code, settings):
     english = provoke(code, settings, language="en")
     german = provoke(code, settings, language="de")
 

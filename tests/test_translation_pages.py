@@ -133,7 +133,7 @@ def text_of(response):
 
 @pytest.mark.usefixtures("gilfoyle")
 @pytest.mark.parametrize("fetch", PAGES.values(), ids=PAGES)
-def test_g7_page_has_no_english_sentence_left(fetch, client):
+def test_page_has_no_english_sentence_left(fetch, client):
     client.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
 
     page = text_of(fetch(client))

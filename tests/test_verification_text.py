@@ -75,7 +75,7 @@ def test_a_generated_key_is_read_back_in_its_parts(prefix, mode):
     key_text = keyformat.parse(plaintext, prefix=prefix)
     assert (key_text.mode, key_text.key_id, key_text.text) == (mode, new.key_id, new.body)
     assert key_text.plaintext == plaintext
-    assert len(plaintext) == keyformat.key_length(prefix)
+    assert len(plaintext) == len(prefix) + 70
     assert key_text.is_tagged_by([keyformat.new_tag_secret(), tag_secret])
 
 

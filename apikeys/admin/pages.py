@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from .. import policy
 from ..core import errors
 from ..models import APIKey, Client
-from ..status import is_felt_at_once, takes_effect
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
@@ -50,11 +49,6 @@ def revoke_all_url(
         return ""
     query = {"client": client.pk, **({"reason": reason} if reason else {})}
     return f"{reverse(f'{site_name}:apikeys_apikey_revoke_many')}?{urlencode(query)}"
-
-
-def revoked_message(text: str) -> str:
-    """Return *text*, that something is revoked, with how soon that counts where it is not at once."""
-    return text if is_felt_at_once() else f"{text} {takes_effect()}"
 
 
 def page(

@@ -15,7 +15,7 @@ from .. import keys, policy
 from ..core import errors
 from ..forms.revoke import RevokeKeyForm
 from ..models import APIKey, RevocationReason
-from ..status import last_used, takes_effect
+from ..status import last_used, revoked_message, takes_effect
 from . import pages
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def revoke_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         for one in stopped:
             text = _("“%(name)s” is revoked. Requests with it now get 401.")
             name = one.name if one.pk == key.pk else str(one)
-            messages.success(request, pages.revoked_message(text % {"name": name}))
+            messages.success(request, revoked_message(text % {"name": name}))
         return HttpResponseRedirect(pages.key_url(admin, key))
     form.show_again()
     return _form_page(admin, request, key, form)

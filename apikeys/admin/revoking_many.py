@@ -23,7 +23,7 @@ from .. import keys, policy
 from ..forms.change import is_in_use
 from ..forms.revoke import REASONS, RevokeKeysForm
 from ..models import APIKey, APIKeyQuerySet, Client
-from ..status import absolute, last_used, takes_effect
+from ..status import absolute, last_used, revoked_message, takes_effect
 from . import pages
 from .key_list import badge, owner_link, timed
 
@@ -141,7 +141,7 @@ def _done(admin: APIKeyAdmin, request: HttpRequest, done: keys.RevokedKeys, *, g
         "%(count)d keys are revoked. Requests with them now get 401.",
         count,
     )
-    messages.success(request, pages.revoked_message(text % {"count": count}))
+    messages.success(request, revoked_message(text % {"count": count}))
     if more := len({key.pk for key in done.revoked} - {key.pk for key in given}):
         text = ngettext(
             "%(count)d of them was made at the same moment, as a replacement of another.",

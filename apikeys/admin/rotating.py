@@ -126,7 +126,7 @@ def _not_working(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, text: st
 
 def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: RotateKeyForm) -> HttpResponse:
     now = form.now
-    overlaps_at_most = max(int(value) for value, _label in form.fields["overlap"].choices)  # type: ignore[attr-defined]
+    overlaps_at_most = max(int(value) for value, _label in form.fields["overlap"].choices)  # type: ignore[attr-defined]  # to mypy it is any field
     expires_first = key.expires_at is not None and (key.expires_at - now).total_seconds() < overlaps_at_most
     return pages.page(
         admin,

@@ -121,7 +121,7 @@ class AddressRefusedError(CredentialError):
 
 
 class TooManyHashesError(CredentialError):
-    """A key that asked for more slow hashes than its budget."""
+    """A slow hash that may not run now: the key's budget is spent, no turn came in time, or memory is short."""
 
     code = "rate_limited"
 
@@ -177,7 +177,7 @@ class NoScopesError(ScopeError):
 
 
 class HashingFailedError(APIKeysError):
-    """A secret could not be hashed, so no key can be stored."""
+    """A secret could not be hashed, so that no key is stored, and none is found wrong."""
 
     code = "hashing_failed"
 

@@ -73,20 +73,10 @@ def is_valid_prefix(prefix: str) -> bool:
     return _PREFIX.match(prefix) is not None
 
 
-def key_length(prefix: str) -> int:
-    """Return the number of characters of every whole key with *prefix*."""
-    return len(prefix) + len("_live_") + KEY_ID_LENGTH + 1 + SECRET_LENGTH + TAG_LENGTH
-
-
 def generate(*, prefix: str, mode: str) -> UntaggedKey:
     """Return a new key of 256 random bits and a random, public ``key_id``."""
     key_id = _random_text(KEY_ID_LENGTH)
     return UntaggedKey(key_id=key_id, body=f"{prefix}_{mode}_{key_id}_{_random_text(SECRET_LENGTH)}")
-
-
-def is_ours(text: str, *, prefix: str) -> bool:
-    """Whether *text* claims to be one of our keys, whole or not."""
-    return text.startswith(f"{prefix}_")
 
 
 def parse(text: str, *, prefix: str) -> KeyText:

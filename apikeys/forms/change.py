@@ -42,7 +42,7 @@ class RotateKeyForm(ExpiryForm):
         overlap.error_messages["required"] = _("Choose how long the old key keeps working.")
         default = policy.require_overlap(policy.DEFAULT)
         lengths = sorted(length for length in {*_OVERLAPS, default} if length <= settings.MAX_OVERLAP)
-        overlap.choices = [(_seconds(length), _overlap_label(length, key=key, now=now)) for length in lengths]  # type: ignore[attr-defined]
+        overlap.choices = [(_seconds(length), _overlap_label(length, key=key, now=now)) for length in lengths]  # type: ignore[attr-defined]  # to mypy it is any field
         overlap.initial = _seconds(default)
 
     def chosen_overlap(self) -> timedelta:
@@ -83,7 +83,7 @@ class NarrowKeyForm(PageForm):
         scopes = self.fields["scopes"]
         scopes.label = _("Permissions to keep")
         scopes.help_text = _("To add permissions, issue a new key.")
-        scopes.choices = [(name, _scope_label(name)) for name in key.scopes]  # type: ignore[attr-defined]
+        scopes.choices = [(name, _scope_label(name)) for name in key.scopes]  # type: ignore[attr-defined]  # to mypy it is any field
         scopes.error_messages |= {
             "required": _("Choose at least one permission. A key with none can do nothing."),
             "invalid_choice": _("This key does not hold “%(value)s”. To add permissions, issue a new key."),

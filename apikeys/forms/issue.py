@@ -139,7 +139,7 @@ class IssueKeyForm(ExpiryForm):
         if self.may_act_for_nobody:
             choices.append((NOBODY, _("No person (service key)")))
         # Always both: what the page does not offer is refused as forged, not as mistyped.
-        acts_for.choices = [(PERSON, _("A person")), (NOBODY, _("No person (service key)"))]  # type: ignore[attr-defined]
+        acts_for.choices = [(PERSON, _("A person")), (NOBODY, _("No person (service key)"))]  # type: ignore[attr-defined]  # to mypy it is any field
         acts_for.widget.choices = choices
         acts_for.required = False
         self.fields["owner"].required = not self.may_act_for_nobody

@@ -34,7 +34,7 @@ class ReasonForm(PageForm):
         super().__init__(data, initial=initial)
         reason = self.fields["reason"]
         reason.label = _("Reason")
-        reason.choices = [(choice.value, choice.label) for choice in REASONS]  # type: ignore[attr-defined]
+        reason.choices = [(choice.value, choice.label) for choice in REASONS]  # type: ignore[attr-defined]  # to mypy it is any field
         reason.error_messages["required"] = _("Choose a reason.")
         self.fields["note"].label = _("Note")
         self.fields["note"].help_text = _("Required for “Other”. Never paste the key here.")

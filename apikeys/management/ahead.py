@@ -46,7 +46,7 @@ class SecretsAhead:
         Return a secret for the next key: the last one again if no key took it.
 
         Raises:
-            HashingFailedError: If there was not enough memory to hash it.
+            HashingFailedError: If there was not enough memory to hash it, or no turn came in time.
         """
         if self._last is None or self._last.is_taken:
             self._last = None

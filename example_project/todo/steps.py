@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from apikeys.models import LAST_USED_ACCURACY, APIKey, EventKind, KeyEvent
+from apikeys.status import takes_effect
 
 from . import story
 
@@ -48,9 +49,9 @@ def steps() -> list[Step]:
         Step(
             title=_("Revoke, and see 401"),
             how=_(
-                "In the admin, revoke the key from this page or from the terminal, and call the API with it once "
-                "more. It takes effect at once."
-            ),
+                "In the admin, revoke the key from this page or from the terminal, and call the API with it once more."
+            )
+            + f" {takes_effect()}",
             is_done=refused.exists(),
         ),
         Step(

@@ -21,13 +21,13 @@ def issued(app):
     return issued
 
 
-def test_t1_overlap_of_24_hours_is_preselected(page, issued):
+def test_overlap_of_24_hours_is_preselected(page, issued):
     page.goto(page_of(issued.key, "rotate"))
 
     expect(page.get_by_label(re.compile("^24 hours"))).to_be_checked()
 
 
-def test_t2_rotation_shows_a_replacement_that_works_beside_the_old_key(page, issued):
+def test_rotation_shows_a_replacement_that_works_beside_the_old_key(page, issued):
     page.goto(page_of(issued.key, "rotate"))
     page.get_by_role("button", name="Rotate key").click()
 
@@ -37,7 +37,7 @@ def test_t2_rotation_shows_a_replacement_that_works_beside_the_old_key(page, iss
     assert ApiKeyClient(issued).get("/apikeys/whoami/").status_code == 200
 
 
-def test_t5_reload_of_the_reveal_makes_no_third_key(page, issued):
+def test_reload_of_the_reveal_makes_no_third_key(page, issued):
     page.goto(page_of(issued.key, "rotate"))
     page.get_by_role("button", name="Rotate key").click()
     expect(page.locator("#new-key")).to_be_visible()
@@ -53,7 +53,7 @@ def test_button_says_when_it_stops_the_old_key(page, issued):
     expect(page.get_by_role("button", name="Rotate and stop the old key now")).to_be_visible()
 
 
-def test_v1_name_that_does_not_match_is_told_and_has_the_focus(page, issued):
+def test_name_that_does_not_match_is_told_and_has_the_focus(page, issued):
     page.goto(page_of(issued.key, "revoke"))
     page.get_by_label("No longer needed").check()
     page.get_by_label("Type the key's name to confirm").fill("Nightly")
@@ -65,7 +65,7 @@ def test_v1_name_that_does_not_match_is_told_and_has_the_focus(page, issued):
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-def test_v3_revoked_key_gets_401(desk, issued, script):
+def test_revoked_key_gets_401(desk, issued, script):
     page = desk.page(java_script_enabled=script)
     page.goto(page_of(issued.key))
     page.get_by_role("link", name="Revoke…").click()
@@ -77,7 +77,7 @@ def test_v3_revoked_key_gets_401(desk, issued, script):
     assert ApiKeyClient(issued).get("/apikeys/whoami/").status_code == 401
 
 
-def test_v5_second_revocation_from_an_open_page_says_so(page, issued):
+def test_second_revocation_from_an_open_page_says_so(page, issued):
     page.goto(page_of(issued.key, "revoke"))
     KeyRevocation.objects.create(key=issued.key, reason="left")
     page.get_by_label("No longer needed").check()

@@ -14,14 +14,14 @@ from tests.factories import ClientFactory, PersonFactory
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("app")]
 
 
-def test_i1_nothing_is_preselected_but_ninety_days(page):
+def test_nothing_is_preselected_but_ninety_days(page):
     page.goto(ADD)
 
     assert page.locator("#permissions input:checked").count() == 0
     assert page.locator("input[name=expires]:checked").input_value() == "90"
 
 
-def test_i2_first_fault_has_the_focus_and_the_title_says_error(page):
+def test_first_fault_has_the_focus_and_the_title_says_error(page):
     fill_issue_form(page)
     page.get_by_label("Client").fill("Nobody")
     page.get_by_role("button", name="Issue key").click()
@@ -31,7 +31,7 @@ def test_i2_first_fault_has_the_focus_and_the_title_says_error(page):
     expect(page.get_by_label("Client")).to_be_focused()
 
 
-def test_i4_double_click_makes_one_key_and_shows_it(page):
+def test_double_click_makes_one_key_and_shows_it(page):
     fill_issue_form(page)
     page.get_by_role("button", name="Issue key").dblclick()
 
@@ -39,7 +39,7 @@ def test_i4_double_click_makes_one_key_and_shows_it(page):
     assert APIKey.objects.count() == 1
 
 
-def test_i5_prefilled_link_fills_and_does_not_submit(page):
+def test_prefilled_link_fills_and_does_not_submit(page):
     page.goto(f"{ADD}?name=Export&client=Web+app&scope=todo:read&expires=30")
 
     expect(page.get_by_label("Name")).to_have_value("Export")
@@ -48,7 +48,7 @@ def test_i5_prefilled_link_fills_and_does_not_submit(page):
     assert not APIKey.objects.exists()
 
 
-def test_i6_choosing_a_client_disables_what_it_may_not_hold(page):
+def test_choosing_a_client_disables_what_it_may_not_hold(page):
     ClientFactory(name="LLM summariser", allowed_scopes=["todo:read"])
     page.goto(ADD)
     page.get_by_label("Client").fill("LLM summariser")
@@ -59,7 +59,7 @@ def test_i6_choosing_a_client_disables_what_it_may_not_hold(page):
     expect(page.get_by_label("Read", exact=True)).to_be_enabled()
 
 
-def test_i7_works_with_script_off(desk):
+def test_works_with_script_off(desk):
     page = desk.page(java_script_enabled=False)
     fill_issue_form(page, name="")
     page.get_by_role("button", name="Issue key").click()
@@ -70,7 +70,7 @@ def test_i7_works_with_script_off(desk):
     expect(page.locator("#new-key")).to_have_value(re.compile("^ak_live_"))
 
 
-def test_i8_works_with_the_keyboard_alone(page):
+def test_works_with_the_keyboard_alone(page):
     page.goto(ADD)
     expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("Nightly export")
@@ -91,7 +91,7 @@ def test_i8_works_with_the_keyboard_alone(page):
     assert APIKey.objects.get().scopes == ["todo:read"]
 
 
-def test_i9_people_are_suggested_while_typing_and_never_all(page):
+def test_people_are_suggested_while_typing_and_never_all(page):
     for _number in range(30):
         PersonFactory()
     PersonFactory(username="richard")

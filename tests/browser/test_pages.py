@@ -80,7 +80,7 @@ def faults_of(desk: Desk, page: Page, scheme: str) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_i3_pages_have_no_accessibility_fault(desk, addresses, app, scheme):
+def test_pages_have_no_accessibility_fault(desk, addresses, app, scheme):
     page = desk.page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
 
     faults = []
@@ -98,14 +98,14 @@ def test_i3_pages_have_no_accessibility_fault(desk, addresses, app, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_r11_reveal_has_no_accessibility_fault(desk, app, scheme):
+def test_reveal_has_no_accessibility_fault(desk, app, scheme):
     page = desk.page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
     reveal(page)
 
     assert faults_of(desk, page, scheme) == []
 
 
-def test_r13_no_page_is_wider_than_a_small_window(desk, addresses):
+def test_no_page_is_wider_than_a_small_window(desk, addresses):
     page = desk.page(viewport={"width": 390, "height": 800})
     reveal(page)
 
@@ -117,7 +117,7 @@ def test_r13_no_page_is_wider_than_a_small_window(desk, addresses):
     assert wider == []
 
 
-def test_l2_list_of_keys_needs_no_sideways_scroll(page, addresses):
+def test_list_of_keys_needs_no_sideways_scroll(page, addresses):
     page.goto(LIST)
 
     assert page.evaluate("((list) => list.scrollWidth <= list.clientWidth)(document.querySelector('.results'))")

@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("app")]
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
-def test_r1_shown_key_has_the_right_shape_and_is_accepted(page):
+def test_shown_key_has_the_right_shape_and_is_accepted(page):
     plaintext = reveal(page)
 
     assert re.fullmatch("ak_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{51}", plaintext)
     assert ApiKeyClient(plaintext).get("/apikeys/whoami/").status_code == 200
 
 
-def test_r2_no_header_address_cookie_or_storage_holds_the_key(page):
+def test_no_header_address_cookie_or_storage_holds_the_key(page):
     answers = []
     page.on("response", lambda answer: answers.append(f"{answer.url} {answer.headers}"))
     plaintext = reveal(page)
@@ -37,7 +37,7 @@ def test_r2_no_header_address_cookie_or_storage_holds_the_key(page):
     assert_not_stored(plaintext)
 
 
-def test_r3_reload_shows_no_key_and_creates_none(page):
+def test_reload_shows_no_key_and_creates_none(page):
     plaintext = reveal(page)
     page.reload()
 
@@ -46,7 +46,7 @@ def test_r3_reload_shows_no_key_and_creates_none(page):
     assert APIKey.objects.count() == 1
 
 
-def test_r4_back_and_forward_show_no_key(page):
+def test_back_and_forward_show_no_key(page):
     plaintext = reveal(page)
     page.evaluate("history.back()")
     expect(page).to_have_url(re.compile(ADD))
@@ -59,7 +59,7 @@ def test_r4_back_and_forward_show_no_key(page):
     assert APIKey.objects.count() == 1
 
 
-def test_r4_page_that_is_left_is_emptied(page):
+def test_page_that_is_left_is_emptied(page):
     reveal(page)
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
 
@@ -67,7 +67,7 @@ def test_r4_page_that_is_left_is_emptied(page):
     assert page.locator("#new-key").get_attribute("value") is None
 
 
-def test_r5_second_tab_never_shows_the_key(page):
+def test_second_tab_never_shows_the_key(page):
     plaintext = reveal(page)
     second = page.context.new_page()
     texts = []
@@ -78,7 +78,7 @@ def test_r5_second_tab_never_shows_the_key(page):
     assert plaintext.rpartition("_")[2] not in "".join(texts)
 
 
-def test_r6_copy_puts_exactly_the_key_on_the_clipboard(page):
+def test_copy_puts_exactly_the_key_on_the_clipboard(page):
     page.context.grant_permissions(CLIPBOARD)
     plaintext = reveal(page)
     page.get_by_role("button", name="Copy key").click()
@@ -100,7 +100,7 @@ def test_copy_command_copies_what_is_shown(page):
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-def test_r7_double_click_selects_all(desk, script):
+def test_double_click_selects_all(desk, script):
     page = desk.page(java_script_enabled=script, viewport={"width": 1280, "height": 800})
     plaintext = reveal(page)
     page.locator("#new-key").dblclick()
@@ -109,7 +109,7 @@ def test_r7_double_click_selects_all(desk, script):
     assert page.locator("#new-key").evaluate(selected) == plaintext
 
 
-def test_r8_without_script_the_key_is_visible_and_no_button_is_dead(desk):
+def test_without_script_the_key_is_visible_and_no_button_is_dead(desk):
     page = desk.page(java_script_enabled=False)
     reveal(page)
 
@@ -127,7 +127,7 @@ def test_r8_without_script_the_key_is_visible_and_no_button_is_dead(desk):
         pytest.param("false", "Selected. Press Ctrl+C to copy.", id="nothing-works"),
     ],
 )
-def test_r9_insecure_origin_falls_back(desk, live_server, works, said):
+def test_insecure_origin_falls_back(desk, live_server, works, said):
     page = desk.page(url=live_server.url.replace("localhost", INSECURE_HOST))
     page.add_init_script(f"document.execCommand = () => {works}")
     plaintext = reveal(page)
@@ -138,7 +138,7 @@ def test_r9_insecure_origin_falls_back(desk, live_server, works, said):
     assert page.locator("#new-key").evaluate(selected) == plaintext
 
 
-def test_r10_tab_goes_from_the_key_to_the_end(page):
+def test_tab_goes_from_the_key_to_the_end(page):
     reveal(page)
     expect(page.locator("#new-key")).to_be_focused()
     order = []
@@ -149,7 +149,7 @@ def test_r10_tab_goes_from_the_key_to_the_end(page):
     assert order == ["copy-key", "snippet-curl", "copy-command", "stored"]
 
 
-def test_r12_reveal_violates_no_policy_though_one_is_in_force(desk):
+def test_reveal_violates_no_policy_though_one_is_in_force(desk):
     page = desk.page()
     reveal(page)
     own_faults = list(desk.faults)
@@ -166,7 +166,7 @@ def test_r12_reveal_violates_no_policy_though_one_is_in_force(desk):
     assert violated.startswith("script-src")
 
 
-def test_r14_snippet_returns_200_in_a_shell(page):
+def test_snippet_returns_200_in_a_shell(page):
     plaintext = reveal(page)
     snippet = page.locator(".apikeys-snippet-curl").text_content()
 

@@ -22,7 +22,7 @@ def run(page: Page) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-def test_v6_keys_chosen_in_the_list_are_counted_confirmed_and_get_401(desk, issued, script):
+def test_keys_chosen_in_the_list_are_counted_confirmed_and_get_401(desk, issued, script):
     page = desk.page(java_script_enabled=script, viewport={"width": 1280, "height": 800})
     before = [ApiKeyClient(each).get("/apikeys/whoami/").status_code for each in issued]
     page.goto(LIST)
@@ -43,7 +43,7 @@ def test_v6_keys_chosen_in_the_list_are_counted_confirmed_and_get_401(desk, issu
     assert (before, after) == ([200, 200], [401, 401])
 
 
-def test_v1_number_that_does_not_match_is_told_and_has_the_focus(page, app, issued):
+def test_number_that_does_not_match_is_told_and_has_the_focus(page, app, issued):
     page.goto(f"{REVOKE_MANY}?client={app.pk}&reason=leaked")
     page.get_by_label("Type REVOKE 2 KEYS to confirm").fill("REVOKE 3 KEYS")
     page.get_by_role("button", name="Revoke 2 keys").click()
@@ -53,7 +53,7 @@ def test_v1_number_that_does_not_match_is_told_and_has_the_focus(page, app, issu
     assert not KeyRevocation.objects.exists()
 
 
-def test_g4_keyboard_alone_scrolls_the_list_and_revokes(page, app):
+def test_keyboard_alone_scrolls_the_list_and_revokes(page, app):
     insert_keys(40, client=app)
     page.goto(f"{REVOKE_MANY}?client={app.pk}")
     page.locator(".apikeys-many").focus()

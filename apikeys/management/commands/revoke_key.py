@@ -70,7 +70,7 @@ class Command(KeyCommand):
             table.add(key)
         table.close({})
         self.stdout.flush()
-        self.remark(_("Requests with them fail from now on, and this cannot be undone."))
+        self.remark(status.revoked_message(_("Requests with them fail from now on, and this cannot be undone.")))
         count = len(open_keys)
         self.confirm(ngettext("Revoke %(count)d key?", "Revoke %(count)d keys?", count) % {"count": count})
 
@@ -95,10 +95,8 @@ class Command(KeyCommand):
                 continue
             for each in stopped:
                 counts["revoked"] += 1
-                self.remark(
-                    _("“%(name)s” (%(key_id)s) is revoked. Requests with it now get 401.")
-                    % {"name": each.name, "key_id": each.key_id}
-                )
+                text = _("“%(name)s” (%(key_id)s) is revoked. Requests with it now get 401.")
+                self.remark(status.revoked_message(text % {"name": each.name, "key_id": each.key_id}))
                 if listing is not None:
                     listing.add(selection.all_keys().get(pk=each.pk))
         if listing is not None:
