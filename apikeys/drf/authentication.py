@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -44,8 +44,9 @@ class APIKeyAuthentication(BaseAuthentication):
         method = request._request.method or ""
         if settings.REQUIRE_DECLARED_SCOPES and not (view and declares_scopes(view, method=method)):
             raise Refused("scopes_not_declared", request=request)
-        if principal.expires_at is not None or principal.is_replaced:
-            _give_notice(view, principal, now=now)
+        is_ending = principal.expires_at is not None and principal.expires_at - now <= _EXPIRY_NOTICE
+        if is_ending or principal.is_replaced:
+            _give_notice(view, principal, is_ending=is_ending)
         return principal.user, principal
 
     def authenticate_header(self, request: Request) -> str:
@@ -61,9 +62,9 @@ def _vary(view: Any) -> None:
         headers["Vary"] = f"{before}, {_VARY}" if before else _VARY
 
 
-def _give_notice(view: Any, principal: Principal, *, now: datetime) -> None:
+def _give_notice(view: Any, principal: Principal, *, is_ending: bool) -> None:
     headers = getattr(view, "headers", {})
-    if principal.expires_at is not None and principal.expires_at - now <= _EXPIRY_NOTICE:
+    if is_ending and principal.expires_at is not None:
         headers["ApiKey-Expires"] = iso(principal.expires_at)
     if principal.is_replaced:
         headers["ApiKey-Replaced"] = "true"
