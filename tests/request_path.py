@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ClassVar
 
+from asgiref.sync import async_to_sync
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection
@@ -111,6 +113,17 @@ def connection_kept() -> Iterator[None]:
     finally:
         for signal in (request_started, request_finished):
             signal.connect(close_old_connections)
+
+
+def run_async(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Return what the coroutine of *call* returns, also where a browser test left Playwright's loop in this thread."""
+    # That one stands still between its calls, and would pass for the loop of this thread.
+    beside = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return async_to_sync(call)()
+    finally:
+        asyncio._set_running_loop(beside)
 
 
 def wsgi_request(path: str = WHOAMI, **environ: str) -> RawResponse:

@@ -4,7 +4,6 @@ import logging
 from typing import ClassVar
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.signals import request_finished
 from django.db import OperationalError, connection, connections, transaction
 from django.http import JsonResponse
@@ -16,7 +15,7 @@ from apikeys.core.verifiers import Argon2idHasher
 from apikeys.models import APIKey, EventKind, KeyEvent
 from apikeys.testing import ApiKeyClient, make_key
 
-from .request_path import WHOAMI, code_of, statements, whoami, with_right_tag
+from .request_path import WHOAMI, code_of, run_async, statements, whoami, with_right_tag
 from .request_path_urls import Reads
 
 MIDDLEWARE = "apikeys.middleware.ProofMiddleware"
@@ -222,7 +221,7 @@ def test_under_asgi_a_new_key_is_hashed_outside_of_the_transaction(recorded, new
         answers = [await AsyncClient().get(url, secure=True, headers=headers) for url in (WHOAMI, WHOAMI, "/keyless/")]
         return [answer.status_code for answer in answers]
 
-    statuses = async_to_sync(ask)()
+    statuses = run_async(ask)
 
     assert statuses == [200] * 3
     assert recorded == [False]

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.asgi import get_asgi_application
 from django.core.signals import request_started
 
@@ -14,7 +13,7 @@ from apikeys import keys
 from apikeys.models import APIKey, EventKind, KeyEvent
 from apikeys.testing import make_key
 
-from .request_path import WHOAMI, RawResponse, code_of, connection_kept
+from .request_path import WHOAMI, RawResponse, code_of, connection_kept, run_async
 
 
 def over_socket(server, *lines, path=WHOAMI):
@@ -59,7 +58,7 @@ def over_asgi(*headers, path=WHOAMI, query_string=b"", scheme="https"):
         return outgoing[0], b"".join(message.get("body", b"") for message in outgoing[1:])
 
     with connection_kept():
-        start, content = async_to_sync(send)()
+        start, content = run_async(send)
     pairs = {name.decode(): value.decode() for name, value in start["headers"]}
     return RawResponse(status_code=start["status"], headers=pairs, content=content)
 
