@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from apikeys import keys
-from apikeys.core.credentials import Credential, Proof, RequestParts
+from apikeys.core.credentials import Credential, Proof, RequestParts, SecretProof
 from apikeys.core.schemes import Scheme
 from apikeys.core.verifiers import Hasher, Verifier
 from apikeys.models import APIKey
@@ -131,3 +131,23 @@ def test_an_algorithm_that_no_verifier_knows_is_refused():
     APIKey.objects.filter(pk=issued.key.pk).update(verifier="md5$abc")
 
     assert ApiKeyClient(issued).get("/apikeys/whoami/").status_code == 401
+
+
+class QueryScheme(Scheme):
+    """Reads a secret off the query, which nobody should."""
+
+    def read(self, parts):
+        if not parts.query_string.startswith("secret="):
+            return None
+        return Credential(key_id="0" * 12, proof=SecretProof(text=parts.query_string))
+
+
+def test_a_scheme_of_the_project_is_asked_beside_a_key_that_was_let_in_before(settings):
+    schemes = ["apikeys.core.schemes.KeyScheme", f"{__name__}.QueryScheme"]
+    settings.APIKEYS = {**settings.APIKEYS, "SCHEMES": schemes}
+    client = ApiKeyClient(make_key())
+    assert client.get("/apikeys/whoami/").status_code == 200
+
+    response = client.get("/apikeys/whoami/?secret=of-somebody-else")
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_request")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -25,10 +26,9 @@ class BoundedMemory(Generic[K, V]):
         """Return what is remembered of *key*, or None."""
         value = self._items.get(key)
         if value is not None and self._is_crowded:
-            with self._lock:
-                # Another thread may have forgotten it meanwhile.
-                if key in self._items:
-                    self._items.move_to_end(key)
+            # Another thread may have forgotten it meanwhile.
+            with self._lock, suppress(KeyError):
+                self._items.move_to_end(key)
         return value
 
     def put(self, key: K, value: V, *, most: int) -> None:
