@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from rest_framework.response import Response
@@ -29,6 +30,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     return refusal_response(None, request=request) if principal is None else told(principal)
 
 
+@transaction.non_atomic_requests
 async def aask(request: HttpRequest) -> HttpResponse:
     try:
         principal = await averify(request)

@@ -44,6 +44,7 @@ def outcome(**headers):
         return error.code
 
 
+@transaction.non_atomic_requests
 async def ask_together(request):
     requests = [RequestFactory().get("/", secure=True, HTTP_X_API_KEY=key) for key in together]
     answers = await asyncio.gather(*map(averify, requests), return_exceptions=True)
