@@ -26,11 +26,6 @@ _FAMILIES = 10_000
 _raised: BoundedMemory[str, bool] = BoundedMemory()
 
 
-def forget(**kwargs: object) -> None:
-    """Drop what an earlier request left unwritten, because it never finished."""
-    pending.begin()
-
-
 def write(**kwargs: object) -> None:
     """Write what this request left. A database that fails costs these notes, never the response."""
     for item in pending.take():

@@ -16,10 +16,10 @@ class APIKeysConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import after_response, checks  # noqa: F401, PLC0415  # both import models, which are ready only now
+        from . import after_response, checks, pending  # noqa: F401, PLC0415  # models are ready only now
         from .drf import checks as drf_checks  # noqa: F401, PLC0415
 
-        request_started.connect(after_response.forget, dispatch_uid="apikeys.after_response.forget")
+        request_started.connect(pending.begin, dispatch_uid="apikeys.pending.begin")
         # Before Django closes the connection on the same signal: receivers run in the order of connecting, and what
         # opened another connection to write would leave it open.
         request_finished.disconnect(close_old_connections)

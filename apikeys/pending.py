@@ -50,8 +50,9 @@ Item = Use | Rehash | Refusal
 _items: ContextVar[list[Item] | None] = ContextVar("apikeys_pending", default=None)
 
 
-def begin() -> None:
-    """Start with nothing. A list of its own, because a task may inherit that of the request which made it."""
+def begin(**kwargs: object) -> None:
+    """Start with nothing, also where an earlier request never finished."""
+    # A list of its own: a task may inherit that of the request which made it.
     _items.set([])
 
 

@@ -110,7 +110,7 @@ class HasScopes(_Demand, metaclass=_BoundByCall):
         if not required:
             raise Refused("scopes_not_declared", request=request)
         match_any = self.match == "any"
-        if not (principal.has_any_scope(*required) if match_any else principal.has_scopes(*required)):
+        if not (principal.has_any_scope(*required) if match_any else principal.scopes.issuperset(required)):
             raise missing_scope(required, granted=principal.scopes, match_any=match_any, request=request)
         return True
 
