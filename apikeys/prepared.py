@@ -66,8 +66,3 @@ def _prepare(connection: BaseDatabaseWrapper, *, name: str, sql: str) -> bool:
         give_up(connection.alias, error=error)
         return False
     return True
-
-
-def trust_again() -> None:
-    """Prepare again where ``give_up`` said not to, as a new process would."""
-    _given_up.clear()

@@ -23,9 +23,8 @@ def issued():
 
 
 @pytest.fixture(autouse=True)
-def _trusted_again():
-    yield
-    prepared.trust_again()
+def _as_in_a_new_process(monkeypatch):
+    monkeypatch.setattr(prepared, "_given_up", set())
 
 
 def reads(issued):

@@ -162,13 +162,12 @@ def look_up_often(issued):
 
 
 @pytest.fixture
-def _trusted_again():
-    yield
-    prepared.trust_again()
+def _as_in_a_new_process(monkeypatch):
+    monkeypatch.setattr(prepared, "_given_up", set())
 
 
 @pytest.mark.postgres
-@pytest.mark.usefixtures("_trusted_again")
+@pytest.mark.usefixtures("_as_in_a_new_process")
 def test_a_pooler_spoils_no_transaction_of_a_connection_without_autocommit():
     issued = make_key()
 
@@ -187,7 +186,7 @@ def test_a_pooler_spoils_no_transaction_of_a_connection_without_autocommit():
 
 
 @pytest.mark.postgres
-@pytest.mark.usefixtures("_trusted_again")
+@pytest.mark.usefixtures("_as_in_a_new_process")
 def test_a_connection_that_the_server_ended_says_nothing_of_a_pooler():
     issued = make_key()
 
