@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime
 
 # On SQLite, in parallel. Other databases: see tests/settings.py.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
@@ -22,13 +22,20 @@ lint: $(VENV)/.lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Under five minutes. `make bench DB=postgres` takes PostgreSQL and Redis on this machine, see benchmarks/README.md;
-# KEYS=10000000 looks keys up among so many as well.
+# Under five minutes. `make bench DB=postgres` takes PostgreSQL and Redis on this machine, see benchmarks/README.md, and
+# measures rates too; KEYS=10000000 looks keys up among so many as well, and
+# ROWS=10000000 sums so many rows of usage.
 DB ?= sqlite
 KEYS ?= 10000
+ROWS ?= 1000000
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run --database $(DB) --keys $(KEYS) \
 		--command 'make bench$(if $(filter-out sqlite,$(DB)), DB=$(DB))$(if $(filter-out 10000,$(KEYS)), KEYS=$(KEYS))'
+	$(BIN)/python -m benchmarks.usage --keep
+	$(BIN)/python -m benchmarks.tokens --database $(DB) --keep
+	$(BIN)/python -m benchmarks.signed --database $(DB) --keep
+	$(if $(filter postgres,$(DB)),$(BIN)/python -m benchmarks.limits --keep)
+	$(if $(filter postgres,$(DB)),$(BIN)/python -m benchmarks.rollup --rows $(ROWS) --keep)
 	$(BIN)/python -m benchmarks.report
 
 clean:
@@ -36,12 +43,13 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The empty files are stamps: what they stand for is installed again only when pyproject.toml changes.
+# pip reads dependency groups since 25.1; the one that comes with Python may be older.
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
-	@echo "Installing into $(VENV) (once, about 20 s)…"
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Installing into $(VENV) (once, about 30 s)…"
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[jwt,limits,oauth,openapi]' --group demo
 	@touch $@
 
-# pip reads dependency groups since 25.1; the one that comes with Python may be older.
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable . --group test

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 
 from django.db import DatabaseError, InterfaceError
 
 from . import events, keys, pending, signals
 from .core.errors import HashingFailedError, TooManyHashesError
 from .core.memory import BoundedMemory
+from .logging import refusals
 from .models import EventKind
 
 logger = logging.getLogger("apikeys.auth")
@@ -35,7 +35,7 @@ def write(**kwargs: object) -> None:
             logger.warning("could not write after the response", exc_info=True, extra={"left": type(item).__name__})
 
 
-def _write(item: pending.Use | pending.Rehash | pending.Refusal) -> None:
+def _write(item: pending.Item) -> None:
     match item:
         case pending.Use():
             keys.record_use(item.key_pk, at=item.at)
@@ -43,22 +43,26 @@ def _write(item: pending.Use | pending.Rehash | pending.Refusal) -> None:
             keys.rehash(item.key_id, old_verifier=item.old_verifier, secret=item.secret)
         case pending.Refusal():
             _write_refusal(item)
+        case pending.Task():
+            _do(item)
 
 
-@lru_cache(maxsize=1)
-def _explain_https() -> None:
-    # Once per process: behind a proxy that ends TLS every request looks like this until it is named.
-    logger.warning(
-        "A key was refused over plain HTTP. Behind a proxy that ends TLS, name it in APIKEYS['TRUSTED_PROXIES'] and "
-        "let it send X-Forwarded-Proto, or the header in SECURE_PROXY_SSL_HEADER."
-    )
+def _do(task: pending.Task) -> None:
+    try:
+        task.write()
+    except (DatabaseError, InterfaceError):
+        raise
+    except Exception:
+        # What an app above raises is not known, and must cost neither the other notes nor what Django does next when a
+        # request is over: close the connection.
+        logger.exception("could not write after the response", extra={"left": type(task).__name__})
 
 
 def _write_refusal(refusal: pending.Refusal) -> None:
     address = "" if refusal.address is None else str(refusal.address)
-    logger.info("credential refused", extra={"reason": refusal.code, "key_id": refusal.key_id})
+    refusals.tell(reason=refusal.code, key_id=refusal.key_id, family=refusal.family, address=address)
     if refusal.code == "https_required":
-        _explain_https()
+        refusals.explain_https()
     kind = _ALARMS.get(refusal.code)
     if kind is not None and refusal.key_id:
         hour = f"{refusal.at:%Y%m%d%H}"

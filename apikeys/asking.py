@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from . import request_parts, verification
 from .core import errors
+from .core.calls import ATTRIBUTE, Call
 from .core.principals import Principal
 
 
@@ -19,7 +20,11 @@ def verify(request: HttpRequest) -> Principal | None:
     Raises:
         CredentialError: If it holds one that is refused; ``apikeys.drf.refusal_response`` makes the answer.
     """
-    return verification.authenticate(request_parts.read(request), now=timezone.now())
+    parts = request_parts.read(request)
+    principal = verification.authenticate(parts, now=timezone.now())
+    if principal is not None:
+        setattr(request, ATTRIBUTE, Call(principal, address=parts.address))
+    return principal
 
 
 async def averify(request: HttpRequest) -> Principal | None:

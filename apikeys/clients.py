@@ -1,13 +1,18 @@
-"""Create, edit, disable, enable, set the ceiling: the only writer of clients. Each change leaves its event."""
+"""
+Create, edit, disable, enable, set the ceiling and the claims: the only writer of clients.
+
+Each change leaves its event.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from . import events, policy, signals
@@ -17,7 +22,21 @@ from .models import Client, EventKind
 from .registry import scope_registry
 
 #: What ``edit`` changes; the ceiling and the switch have functions of their own.
-EDITABLE = ("name", "kind", "description", "contact", "owner", "max_key_lifetime", "allowed_networks")
+EDITABLE = (
+    "name",
+    "kind",
+    "description",
+    "contact",
+    "owner",
+    "max_key_lifetime",
+    "allowed_networks",
+    "rates",
+    "quotas",
+    "audiences",
+    "resource",
+)
+#: What it was before stands in the event: these decide who is told of a client's keys.
+_TOLD_IN_FULL = ("audiences", "resource")
 
 
 def create(
@@ -32,30 +51,47 @@ def create(
     Return a new client, whose keys may hold at most *allowed_scopes*. *fields* are those in ``EDITABLE``.
 
     Raises:
-        APIKeysError: For an undeclared scope, one that *by* may not grant, a name that is bad or taken, a bad network.
+        APIKeysError: For an undeclared scope, one that *by* may not grant, a name that is bad or taken, a bad
+            network, rate or quota, an API server that is none, an address that another client has.
     """
     policy.require(permitted=by is None or by.has_perm("apikeys.add_client"))
     names = scope_registry().require(as_names(allowed_scopes))
     policy.require_grantable(names, by=by)
-    client = Client(name=policy.clean_name(name), allowed_scopes=names)
-    _assign(client, fields)
-    with _refuse_taken_name(client, name=client.name), transaction.atomic(using=_database()):
+    client = Client(**_cleaned({"name": name, **fields}), allowed_scopes=names)
+    with _refuse_taken(client, name=client.name, resource=client.resource), transaction.atomic(using=_database()):
+        _lock_servers(client.audiences)
         client.save(using=_database(), force_insert=True)
         _record(EventKind.CLIENT_CREATED, client, by=by, source=source, details={"allowed_scopes": names})
     return client
 
 
 def edit(client: Client, *, by: Any = None, source: str = "python", **fields: Any) -> list[str]:
-    """Set *fields*, some of ``EDITABLE``, and return the names of those that changed; raises as ``create``."""
+    """
+    Set *fields*, some of ``EDITABLE``, and return the names of those that changed; raises as ``create``.
+
+    Raises:
+        ResourceRefusedError: Also where other clients name the address that it has among their API servers.
+    """
     policy.require(permitted=_may_change(by))
-    with _refuse_taken_name(client, name=fields.get("name", client.name)), transaction.atomic(using=_database()):
-        locked = _locked(client)
+    cleaned = _cleaned(fields)
+    taken = _refuse_taken(client, name=cleaned.get("name", client.name), resource=cleaned.get("resource"))
+    with taken, transaction.atomic(using=_database()):
+        locked = _locked(client, servers=cleaned.get("audiences", ()))
         before = {name: getattr(locked, name) for name in fields}
-        _assign(locked, fields)
-        changed = [name for name in fields if getattr(locked, name) != before[name]]
+        for name, value in cleaned.items():
+            setattr(locked, name, value)
+        changed = [name for name in cleaned if cleaned[name] != before[name]]
+        if "resource" in changed and before["resource"]:
+            policy.refuse_named_resource(locked, resource=before["resource"])
         if changed:
             locked.save(update_fields=changed)
-            _record(EventKind.CLIENT_EDITED, locked, by=by, source=source, details={"changed": changed})
+            told = {name: getattr(locked, name) for name in _TOLD_IN_FULL if name in changed}
+            if told:
+                # As it is now: it may name itself by an address that it just took or gave up.
+                policy.require_servers(locked.audiences)
+            old = {f"old_{name}": before[name] for name in told}
+            details = {"changed": changed, **told, **old}
+            _record(EventKind.CLIENT_EDITED, locked, by=by, source=source, details=details)
     for name in changed:
         setattr(client, name, getattr(locked, name))
     return changed
@@ -94,6 +130,26 @@ def set_ceiling(client: Client, *, scopes: str | Sequence[str], by: Any = None, 
     client.allowed_scopes = locked.allowed_scopes
 
 
+def set_claims(client: Client, *, claims: Mapping[str, Any], by: Any = None, source: str = "python") -> None:
+    """
+    Have *client* say *claims* and nothing else, from the next request on. What a key of it says goes before them.
+
+    Raises:
+        ClaimRefusedError: If one is not declared, or not as its declaration wants it.
+        NotPermittedError: If *by* may not set claims.
+    """
+    policy.require(permitted=policy.may_set_claims(by))
+    cleaned = policy.clean_claims(claims)
+    with transaction.atomic(using=_database()):
+        locked = _locked(client)
+        old = locked.claims
+        if old != cleaned:
+            locked.claims = cleaned
+            locked.save(update_fields=["claims"])
+            _record(EventKind.CLAIMS_SET, locked, by=by, source=source, details=events.of_claims(old, cleaned))
+    client.claims = cleaned
+
+
 def _switch(client: Client, *, is_active: bool, by: Any, source: str) -> None:
     policy.require(permitted=_may_change(by))
     kind = EventKind.CLIENT_ENABLED if is_active else EventKind.CLIENT_DISABLED
@@ -105,35 +161,48 @@ def _switch(client: Client, *, is_active: bool, by: Any, source: str) -> None:
 
 
 @contextmanager
-def _refuse_taken_name(client: Client, *, name: str) -> Iterator[None]:
+def _refuse_taken(client: Client, *, name: str, resource: str | None) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        # No look before the leap: the unique column decides, also between two at once.
-        if Client.objects.using(_database()).filter(name=name).exclude(pk=client.pk).exists():
+        # No look before the leap: the unique columns decide, also between two at once.
+        others = Client.objects.using(_database()).exclude(pk=client.pk)
+        if others.filter(name=name).exists():
             message = _("There is already a client “%(name)s”.") % {"name": name}
             raise errors.ClientNameTakenError(message) from error
+        if resource is not None and (other := others.filter(resource=resource).first()) is not None:
+            message = _("The client “%(name)s” is the API server “%(resource)s” already.")
+            raise errors.ResourceTakenError(message % {"name": other.name, "resource": resource}) from error
         raise
 
 
-def _assign(client: Client, fields: dict[str, Any]) -> None:
+def _cleaned(fields: dict[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(fields) - set(EDITABLE)):
         message = f"A client has no field {', '.join(unknown)} to set."
         raise TypeError(message)
-    for name, value in fields.items():
-        setattr(client, name, _cleaned(name, value))
-
-
-def _cleaned(name: str, value: Any) -> Any:
-    if name == "name":
-        return policy.clean_name(value)
-    if name == "description":
-        return policy.clean_description(value)
-    if name == "max_key_lifetime" and value is not None and value <= timedelta(0):
+    lifetime = fields.get("max_key_lifetime")
+    if lifetime is not None and lifetime <= timedelta(0):
         raise errors.LifetimeRefusedError(_("Keys must live longer than no time at all."), reason="past")
-    if name == "allowed_networks" and value is not None:
-        return policy.clean_networks(value)
+    return {name: _CLEANED_BY.get(name, _as_given)(value) for name, value in fields.items()}
+
+
+def _as_given(value: Any) -> Any:
     return value
+
+
+def _clean_networks(lines: Sequence[str] | None) -> list[str] | None:
+    return None if lines is None else policy.clean_networks(lines)
+
+
+_CLEANED_BY: dict[str, Callable[[Any], Any]] = {
+    "name": policy.clean_name,
+    "description": policy.clean_description,
+    "allowed_networks": _clean_networks,
+    "rates": policy.clean_rates,
+    "quotas": policy.clean_quotas,
+    "audiences": policy.clean_audiences,
+    "resource": policy.clean_resource,
+}
 
 
 def _may_change(by: Any) -> bool:
@@ -144,8 +213,26 @@ def _record(kind: EventKind, client: Client, *, by: Any, source: str, details: d
     events.record(kind, client=client, by=by, source=source, details=details, signal=signals.client_changed)
 
 
-def _locked(client: Client) -> Client:
-    return Client.objects.using(_database()).select_for_update().get(pk=client.pk)
+def _locked(client: Client, *, servers: Sequence[str] = ()) -> Client:
+    """Return *client* as it is now, locked; with it, in one order for all, the clients that are *servers*."""
+    wanted = Q(pk=client.pk) | Q(resource__in=servers) if servers else Q(pk=client.pk)
+    for found in _for_update().filter(wanted).order_by("pk"):
+        if found.pk == client.pk:
+            return found
+    raise Client.DoesNotExist
+
+
+def _lock_servers(audiences: Sequence[str]) -> None:
+    """Have the clients that are *audiences* stay so until the transaction ends."""
+    if audiences:
+        list(_for_update().filter(resource__in=audiences).order_by("pk").values_list("pk"))
+        policy.require_servers(audiences)
+
+
+def _for_update() -> QuerySet[Client]:
+    # What refers to the client, such as the event of somebody who holds a token's row, need not wait for it.
+    no_key = connections[_database()].features.has_select_for_no_key_update
+    return Client.objects.using(_database()).select_for_update(no_key=no_key)
 
 
 def _database() -> str:

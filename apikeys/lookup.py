@@ -1,37 +1,25 @@
-"""
-One indexed SELECT: a key with its client, its owner and its revocation.
-
-The SQL is compiled once and executed through Django's connection, so that routers, wrappers and query logs see it;
-building it anew would cost more than running it.
-"""
+"""One indexed SELECT: a key with its client, its owner and its revocation."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist
 from django.core.signals import setting_changed
-from django.db import DatabaseError, OperationalError, connections, models, router
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
+from django.db import connections, models, router
 from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import JSONArray
-from django.db.models.sql.compiler import SQLCompiler
 
-from . import prepared
+from .compiled import ANY, CHANGING, Statement, column, compiled, fetch
 from .conf import settings
-from .fields import words
+from .core.claims import Values
+from .fields import claims, words
 from .models import APIKey, Client, KeyRevocation
 from .registry import rights_count
 
-#: What stands for the key id while the SQL is made.
-_ANY_KEY_ID = "any-key-id"
 _read_json = json.JSONDecoder().raw_decode
 #: Columns of the key, in the order of ``Found``.
 _OF_KEY = (
@@ -46,7 +34,18 @@ _OF_KEY = (
     "last_used_at",
     "owner_id",
 )
-_OF_CLIENT = ("client_id", "name", "is_active", "allowed_scopes", "allowed_networks")
+#: Likewise of its client, whose values ``find`` sorts into it.
+OF_CLIENT = (
+    "client_id",
+    "name",
+    "is_active",
+    "allowed_scopes",
+    "allowed_networks",
+    "rates",
+    "quotas",
+    "claims",
+    "audiences",
+)
 
 Words = tuple[str, ...]
 
@@ -76,73 +75,60 @@ class Found(NamedTuple):
     allowed_networks: Words | None
     client_scopes: Words
     client_networks: Words | None
+    rates: Words
+    quotas: Words
+    client_rates: Words
+    client_quotas: Words
+    #: As they were set; ``core.claims.counting`` tells which of them count.
+    claims: Values
+    client_claims: Values
+    #: The API servers that may know the key.
+    client_audiences: Words
 
     def __repr__(self) -> str:
         return f"<Found {self.key_id}>"
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Statement:
-    #: With named parameters: SQLite's back-end turns positional ones into its own with a slow search.
-    sql: str
-    parameters: dict[str, Any]
-    #: What it is called where it is prepared, and its text there; empty where it can't be.
-    name: str
-    prepared_sql: str
-    #: What turns the value at a place of the row, where it is not NULL, into that of the field.
-    conversions: tuple[tuple[int, Callable[[Any, Any, Any], Any], Any], ...] = field(repr=False)
+    @property
+    def networks(self) -> tuple[Words, ...]:
+        """Lists of networks, the key's and its client's; whoever calls must be in each."""
+        return tuple(bound for bound in (self.allowed_networks, self.client_networks) if bound is not None)
 
 
 def find(key_id: str, *, alias: str) -> Found | None:
     """Return the key with *key_id* as it is now in the database *alias*, or None. One query."""
-    connection = connections[alias]
-    statement = _statement(alias)
-    row = _row(connection, statement, key_id)
+    row = fetch(_statement(alias), key_id, connection=connections[alias])
     # Compared once more here: a collation that folds case finds keys that differ only in it.
     if row is None or row[1] != key_id:
         return None
-    *values, scopes, networks, client = row
-    for place, convert, expression in statement.conversions:
-        if values[place] is not None:
-            values[place] = convert(values[place], expression, connection)
-    client_id, client_name, client_is_active, client_scopes, client_networks = _read_json(client)[0]
+    *values, scopes, networks, rates, quotas, said, client = row
+    (
+        client_id,
+        client_name,
+        is_active,
+        client_scopes,
+        client_networks,
+        client_rates,
+        client_quotas,
+        client_said,
+        audiences,
+    ) = _read_json(client)[0]
     values += [
         client_id,
         client_name,
-        bool(client_is_active),
+        bool(is_active),
         words(scopes),
         None if networks is None else words(networks),
         words(client_scopes),
         None if client_networks is None else words(client_networks),
+        words(rates) if rates else (),
+        words(quotas) if quotas else (),
+        words(client_rates) if client_rates else (),
+        words(client_quotas) if client_quotas else (),
+        claims(said),
+        claims(client_said),
+        words(audiences) if audiences else (),
     ]
     return Found._make(values)
-
-
-def _row(connection: BaseDatabaseWrapper, statement: _Statement, key_id: str) -> tuple[Any, ...] | None:
-    cursor = connection.cursor()
-    try:
-        if not _execute_prepared(cursor, statement, key_id):
-            cursor.execute(statement.sql, {**statement.parameters, "key_id": key_id})
-        # Django's own fetchone() makes a new function on each call.
-        with connection.wrap_database_errors:
-            row: tuple[Any, ...] | None = cursor.cursor.fetchone()
-    finally:
-        cursor.close()
-    return row
-
-
-def _execute_prepared(cursor: CursorWrapper, statement: _Statement, key_id: str) -> bool:
-    if not statement.name or not prepared.is_ready(cursor.db, name=statement.name, sql=statement.prepared_sql):
-        return False
-    try:
-        cursor.execute(f"EXECUTE {statement.name} (%s)", [key_id])
-    except OperationalError:
-        # The connection is lost or the time is up, which says nothing of the statement.
-        raise
-    except DatabaseError as error:
-        prepared.give_up(cursor.db.alias, error=error)
-        return False
-    return True
 
 
 def database() -> str:
@@ -151,24 +137,14 @@ def database() -> str:
 
 
 @lru_cache(maxsize=16)
-def column(users: type[models.Model], name: str) -> str | None:
-    """Return *name* where it is a column of *users*; a model may lack it, or compute it."""
-    try:
-        found = users._meta.get_field(name)
-    except FieldDoesNotExist:
-        return None
-    return found.attname if isinstance(found, models.Field) and found.concrete else None
-
-
-@lru_cache(maxsize=16)
-def _statement(alias: str) -> _Statement:
+def _statement(alias: str) -> Statement:
     users = get_user_model()
     # Subqueries by primary key, and not one join: PostgreSQL plans each statement anew, and joins double the time.
     person = users._base_manager.using(alias).filter(pk=OuterRef("owner_id"))
     revocation = KeyRevocation.objects.using(alias).filter(key=OuterRef("pk"))
     client = Client.objects.using(alias).filter(pk=OuterRef("client_id")).order_by()
     rights = column(users, "is_superuser") if rights_count() else None
-    rows = APIKey.objects.using(alias).filter(key_id=_ANY_KEY_ID).order_by()
+    rows = APIKey.objects.using(alias).filter(key_id=ANY).order_by()
     columns = rows.values_list(
         *_OF_KEY,
         Subquery(revocation.values("at")),
@@ -177,33 +153,17 @@ def _statement(alias: str) -> _Statement:
         Subquery(person.values(rights)) if rights else Value(None, output_field=models.BooleanField()),
         "scopes",
         "allowed_networks",
-        Subquery(client.values_list(JSONArray(*_OF_CLIENT))),
+        "rates",
+        "quotas",
+        "claims",
+        Subquery(client.values_list(JSONArray(*OF_CLIENT))),
     )
-    compiler = columns.query.get_compiler(using=alias)
-    sql, parameters = compiler.as_sql()
-    names = ["key_id" if value == _ANY_KEY_ID else f"p{place}" for place, value in enumerate(parameters)]
-    can_be_prepared = connections[alias].vendor == prepared.VENDOR and names == ["key_id"]
-    prepared_sql = sql % "$1" if can_be_prepared else ""
-    return _Statement(
-        sql=sql % tuple(f"%({name})s" for name in names),
-        parameters=dict(zip(names, parameters, strict=True)),
-        name=prepared.name_of(prepared_sql) if can_be_prepared else "",
-        prepared_sql=prepared_sql,
-        conversions=tuple(_conversions(compiler)),
-    )
-
-
-def _conversions(compiler: SQLCompiler) -> Iterator[tuple[int, Callable[[Any, Any, Any], Any], Any]]:
-    *selected, _scopes, _networks, _client = [column for column, _, _ in compiler.select[: compiler.col_count]]
-    for place, (converters, expression) in compiler.get_converters(selected).items():
-        for convert in converters:
-            yield place, convert, expression
+    return compiled(columns, alias=alias, left_raw=6)
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:
-    if setting in {"APIKEYS", "AUTH_USER_MODEL", "DATABASES", "INSTALLED_APPS", "DATABASE_ROUTERS", "USE_TZ"}:
+    if setting in CHANGING:
         _statement.cache_clear()
-        column.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="apikeys.lookup")

@@ -7,6 +7,8 @@ would hold a row lock until the view ends.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,10 +46,20 @@ class Refusal:
     address: IPv4Address | IPv6Address | None = None
 
 
-Item = Use | Rehash | Refusal
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What an app above writes in its own way. It decides nothing, and its fault costs no response."""
+
+    write: Callable[[], object] = field(repr=False)
+
+
+Item = Use | Rehash | Refusal | Task
 
 #: One list for a request, which the tasks and threads that it starts share.
 _items: ContextVar[list[Item] | None] = ContextVar("apikeys_pending", default=None)
+#: Of requests that have no list. Under ASGI, Django 5.2 tells their beginning in a task of its own, whose context is
+#: gone before the view runs; whichever response ends next takes what they left.
+_homeless: deque[Item] = deque(maxlen=1024)
 
 
 def begin(**kwargs: object) -> None:
@@ -60,17 +72,27 @@ def leave(item: Item) -> None:
     """Keep *item* for after the response."""
     items = _items.get()
     if items is None:
-        items = []
-        _items.set(items)
-    if len(items) < _MOST:
+        _homeless.append(item)
+    elif len(items) < _MOST:
         items.append(item)
 
 
 def take() -> list[Item]:
-    """Return what this request left, and forget it."""
+    """Return what this request left, and what others left that have no list; and forget it."""
     items = _items.get()
-    if not items:
-        return []
-    taken = items.copy()
-    items.clear()
+    taken: list[Item] = []
+    if items:
+        taken += items
+        items.clear()
+    while _homeless:
+        try:
+            taken.append(_homeless.popleft())
+        except IndexError:  # another thread was faster
+            break
     return taken
+
+
+def forget() -> None:
+    """Forget what nobody has taken, between two tests."""
+    _items.set(None)
+    _homeless.clear()

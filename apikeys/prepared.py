@@ -1,5 +1,5 @@
 """
-The look-up as a prepared statement of PostgreSQL, which would plan it anew each time, for longer than it runs.
+Look-ups as prepared statements of PostgreSQL, which would plan them anew each time, for longer than they run.
 
 Only on a connection that lives long enough, and never inside a transaction, which an error would spoil: a pooler that
 hands out another server connection for each transaction does not know the statement. Then the look-up goes on without.
@@ -22,8 +22,8 @@ VENDOR = "postgresql"
 #: A connection of one request never gets here.
 _LOOKUPS_BEFORE = 5
 
-#: By the driver's connection: how many look-ups it has seen.
-_seen: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+#: By the driver's connection: how many times it has seen which statement.
+_seen: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
 _given_up: set[str] = set()
 
 
@@ -41,9 +41,12 @@ def is_ready(connection: BaseDatabaseWrapper, *, name: str, sql: str) -> bool:
     # psycopg prepares by itself where parameters are bound on the server.
     if driver is None or connection.settings_dict["OPTIONS"].get("server_side_binding"):
         return False
-    seen = _seen.get(driver, 0)
+    counts = _seen.get(driver)
+    if counts is None:
+        counts = _seen[driver] = {}
+    seen = counts.get(name, 0)
     if seen <= _LOOKUPS_BEFORE:
-        _seen[driver] = seen + 1
+        counts[name] = seen + 1
         return seen == _LOOKUPS_BEFORE and _prepare(connection, name=name, sql=sql)
     return True
 

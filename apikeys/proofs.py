@@ -90,12 +90,13 @@ def _check(proof: Proof, stored: str, *, key_id: str) -> bool:
         return False
     if not verifier.is_slow:
         return verifier.matches(proof, stored)
-    with guard.hashing(key_id):
+    with guard.hashing(key_id) as check:
         try:
-            return verifier.matches(proof, stored)
+            check.is_right = verifier.matches(proof, stored)
         except HashingFailedError as error:
             # Nothing was found out, so that nothing may be remembered.
             raise TooManyHashesError(retry_after_seconds=1) from error
+    return check.is_right
 
 
 def _verifier_for(proof: Proof, stored: str) -> Verifier | None:

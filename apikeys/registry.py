@@ -1,10 +1,15 @@
-"""The project's one scope registry: the setting ``SCOPES`` and each installed app's ``api_scopes.py``."""
+"""
+The project's one scope registry: the setting ``SCOPES`` and each installed app's ``api_scopes.py``.
+
+And its claims, which the setting ``CLAIMS`` declares.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from django.apps import apps
@@ -12,6 +17,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import module_has_submodule
 
 from .conf import settings
+from .core.claims import Claim, readable
 from .core.errors import ScopeSyntaxError
 from .core.scopes import Scope, ScopeRegistry, scope_from_declaration
 
@@ -28,6 +34,12 @@ def scope_registry() -> ScopeRegistry:
         ScopeSyntaxError: If a declaration can't be read, or two declare one name.
     """
     return ScopeRegistry(scope_from_declaration(name, declaration) for _, name, declaration in declared_scopes())
+
+
+@lru_cache(maxsize=1)
+def declared_claims() -> Mapping[str, Claim]:
+    """Return the declared claims by name. One that can't be read, which E016 tells, is none: nobody has it."""
+    return MappingProxyType(readable(settings.CLAIMS))
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +64,11 @@ def declared_scopes() -> Iterator[tuple[str, str, Any]]:
             yield path, name, declaration
 
 
+def unreserved_scopes() -> list[str]:
+    """Return the names of all declared scopes but those of this app's own endpoints, which are granted one by one."""
+    return [scope.name for scope in scope_registry().values() if not scope.is_reserved]
+
+
 def declared(names: Iterable[str]) -> list[Scope]:
     """Return those of *names* that are still declared, as scopes."""
     registry = scope_registry()
@@ -73,6 +90,7 @@ def effective(held: tuple[str, ...], ceiling: tuple[str, ...]) -> tuple[frozense
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting in {"APIKEYS", "INSTALLED_APPS"}:
         scope_registry.cache_clear()
+        declared_claims.cache_clear()
         rights_count.cache_clear()
         effective.cache_clear()
 

@@ -17,6 +17,8 @@ _FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
 #: A header that is longer comes from nobody honest, and walking it costs.
 _MOST_HOPS = 32
 UNIX = "unix"
+#: Where the HttpRequest says that it has waited for a slow hash in vain.
+_HAS_WAITED = "apikeys_has_waited"
 
 
 def read(request: HttpRequest) -> RequestParts:
@@ -35,7 +37,13 @@ def read(request: HttpRequest) -> RequestParts:
         query_string=meta.get("QUERY_STRING", ""),
         address=_client_address(request, trusted=trusted) if behind_proxy else parse_address(peer),
         is_secure=_was_secure(request) if behind_proxy else _is_https(request),
+        has_waited=hasattr(request, _HAS_WAITED),
     )
+
+
+def note_wait(request: HttpRequest) -> None:
+    """Note that *request* has waited for a check of its credential in vain, so that it does not wait once more."""
+    setattr(request, _HAS_WAITED, True)
 
 
 def _client_address(request: HttpRequest, *, trusted: tuple[str, ...]) -> Address | None:

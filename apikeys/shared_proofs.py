@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +26,7 @@ from django.core.signals import setting_changed
 from django.utils.encoding import force_bytes
 
 from .conf import settings
+from .core.breaker import Breaker
 
 logger = logging.getLogger("apikeys.auth")
 
@@ -63,7 +62,7 @@ def entry_for(secret: str, *, verifier: str) -> Entry:
 
 def has(entry: Entry) -> bool:
     """Whether some process shared *entry*. False as well where the cache can't be asked."""
-    found = _reading.ask(lambda cache: cache.get(entry.name))
+    found = _reading.answer(lambda cache: cache.get(entry.name))
     return isinstance(found, str) and hmac.compare_digest(found.encode(errors="replace"), entry.value.encode())
 
 
@@ -71,70 +70,41 @@ def add(entry: Entry) -> None:
     """Share *entry*, which Argon2 has just proven."""
     # Who could not read would wait for a second time-out, to be told the same.
     if not _reading.is_down:
-        _writing.ask(lambda cache: cache.set(entry.name, entry.value, _KEPT_SECONDS))
+        _writing.answer(lambda cache: cache.set(entry.name, entry.value, _KEPT_SECONDS))
 
 
-class _Line:
-    """One way to the cache, closed for a while after it failed."""
+class _Line(Breaker):
+    """One way to the cache."""
 
     def __init__(self, purpose: str) -> None:
+        super().__init__(pause_seconds=_PAUSE_SECONDS)
         self.purpose = purpose
-        self.is_down = False
-        self.ask_again_at = 0.0
-        self._state = threading.Lock()
-        self._trial = threading.Lock()
 
-    def ask(self, question: Callable[[BaseCache], Any]) -> Any:
+    def answer(self, question: Callable[[BaseCache], Any]) -> Any:
         """Return the answer to *question*; None where there is no cache to share in, or it fails, or failed lately."""
-        is_trial = self.is_down
-        if is_trial and not self._may_try():
-            return None
-        try:
+
+        def asked() -> Any:
             cache = _shared_cache()
-            answer = None if cache is None else question(cache)
-            if is_trial:
-                self._open()
-        except Exception as error:  # noqa: BLE001  # each backend raises errors of its own, which have no common root
-            self._close(error)
+            return None if cache is None else question(cache)
+
+        try:
+            return self.ask(asked)
+        except Exception:  # noqa: BLE001  # each backend raises errors of its own, which have no common root
             return None
-        finally:
-            if is_trial:
-                self._trial.release()
-        return answer
 
-    def reset(self) -> None:
-        """Ask as if it had never failed."""
-        self.is_down = False
+    def went_down(self, error: Exception) -> None:
+        # Not the error's own text, which may quote an address with its password.
+        logger.warning(
+            "The cache %r can't be %s (%s): proven keys are not shared, and Argon2 runs for each key that is new "
+            "to a process. It is asked again every %d seconds.",
+            settings.CACHE,
+            self.purpose,
+            type(error).__name__,
+            self.pause_seconds,
+        )
 
-    def _may_try(self) -> bool:
-        # One request at a time finds out whether the cache is back; the others go on without it.
-        if not self._trial.acquire(blocking=False):
-            return False
-        if time.monotonic() >= self.ask_again_at:
-            return True
-        self._trial.release()
-        return False
-
-    def _close(self, error: Exception) -> None:
-        with self._state:
-            was_down, self.is_down = self.is_down, True
-            self.ask_again_at = time.monotonic() + _PAUSE_SECONDS
-        if not was_down:
-            # Not the error's own text, which may quote an address with its password.
-            logger.warning(
-                "The cache %r can't be %s (%s): proven keys are not shared, and Argon2 runs for each key that is new "
-                "to a process. It is asked again every %d seconds.",
-                settings.CACHE,
-                self.purpose,
-                type(error).__name__,
-                _PAUSE_SECONDS,
-            )
-
-    def _open(self) -> None:
-        with self._state:
-            was_down, self.is_down = self.is_down, False
-        if was_down:
-            logger.info("The cache %r can be %s again.", settings.CACHE, self.purpose)
+    def came_back(self) -> None:
+        logger.info("The cache %r can be %s again.", settings.CACHE, self.purpose)
 
 
 # Apart, because a full or read-only server answers the one and refuses the other.

@@ -130,6 +130,11 @@ def revoked_message(text: str) -> str:
     return text if is_felt_at_once() else f"{text} {takes_effect()}"
 
 
+def grouped(number: int) -> str:
+    """Return *number* as people write it: "1,204"."""
+    return formats.number_format(number, use_l10n=True, force_grouping=True)
+
+
 def last_used(key: APIKey, *, now: datetime) -> str:
     """Return when *key* was last used, as lists say it: "12 minutes ago", "never used"."""
     return _("never used") if key.last_used_at is None else relative(key.last_used_at, now=now)
@@ -203,6 +208,9 @@ def _detail_of(key: APIKey, *, code: str, now: datetime) -> tuple[str, datetime 
         at, words = key.expires_at, _("expired %(when)s")
     elif code == "suspended":
         return _suspension(key), None
+    elif code == "rotating" and key.overlap_from_use is not None:
+        # Nobody knows yet when that is.
+        return _("stops %(span)s after the new key is first used") % {"span": span_of(key.overlap_from_use)}, None
     elif code == "rotating":
         at, words = key.overlap_ends_at, _("stops %(when)s")
     elif code == "idle":

@@ -53,9 +53,11 @@ def make() -> TagSecret:
 def admits(key_text: keyformat.KeyText) -> bool:
     """Whether *key_text* was tagged here. No query, but for one after a mismatch, at most every five seconds."""
     # No secret is a variable here: error trackers and debug pages show these.
+    compared_with = _cached.read_at
     if key_text.is_tagged_by(_cached.secrets):
         return True
-    if _is_fresh():
+    # What another thread has read meanwhile was not compared with yet.
+    if _is_fresh() and _cached.read_at == compared_with:
         return False
     _reread()
     return key_text.is_tagged_by(_cached.secrets)

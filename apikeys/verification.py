@@ -9,32 +9,39 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
-from . import lookup, owners, pending, proofs, remembered, signals, snapshots, tag_secrets
+from django.views.decorators.debug import sensitive_variables
+
+from . import counting, guard, lookup, owners, pending, proofs, remembered, signals, snapshots, tag_secrets
 from .conf import settings
-from .core import errors
+from .core import claims, errors, keyformat
 from .core.credentials import Credential, RequestParts, SecretProof
 from .core.networks import allows
 from .core.principals import Principal
-from .core.scopes import Scope
+from .core.rates import strictest_quotas, strictest_rates
+from .core.scopes import INTROSPECT
 from .lookup import Found
 from .models import LAST_USED_ACCURACY
 from .policy import service_keys_available
-from .registry import effective
+from .registry import declared_claims, effective
 from .remembered import Recognised
 from .snapshots import Snapshot
 
 logger = logging.getLogger("apikeys.auth")
 
 #: Refusals that say nothing of any key. A flood of them costs as little as can be.
-_UNRECORDED = frozenset({"key_invalid", "key_malformed", "wrong_mode", "invalid_request"})
+_UNRECORDED = frozenset({"key_invalid", "key_malformed", "wrong_mode", "invalid_request", "token_invalid"})
 
 
-def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
+def authenticate(
+    parts: RequestParts, *, now: datetime, leave_use: Callable[[pending.Item], object] = pending.leave
+) -> Principal | None:
     """
-    Return who is calling, or None where *parts* hold no credential of ours.
+    Return who is calling, or None where *parts* hold no credential of ours. *leave_use* takes the note of the use.
 
     Raises:
         CredentialError: If there is one and it is refused. A query in the address, a second credential, plain HTTP,
@@ -42,10 +49,18 @@ def authenticate(parts: RequestParts, *, now: datetime) -> Principal | None:
     """
     try:
         presented = remembered.recognise(parts) or _admitted_credential(parts)
-        return None if presented is None else _verified(presented, parts, now=now)
+        return None if presented is None else _verified(presented, parts, now=now, leave_use=leave_use)
     except errors.CredentialError as error:
-        _leave_refusal(error, parts, now=now)
+        leave_refusal(error, parts, now=now)
         raise
+
+
+def presents(parts: RequestParts) -> bool:
+    """Whether *parts* hold a credential of a scheme of ours, good or bad."""
+    try:
+        return any(scheme.read(parts) is not None for scheme in settings.schemes)
+    except errors.CredentialError:
+        return True
 
 
 def prove(parts: RequestParts, *, now: datetime) -> None:
@@ -70,7 +85,80 @@ def prove(parts: RequestParts, *, now: datetime) -> None:
     proofs.make_ready(credential, verifier=None if found is None else found.verifier)
 
 
-def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: datetime) -> Principal:
+@sensitive_variables("text")
+def find_genuine(text: str, *, alias: str) -> Found | None:
+    """
+    Return the key whose whole text is *text*, as the database *alias* has it, dead or alive; None for any other text.
+
+    For those who were handed a text, and do not know from where it was used. Whatever it is, behind a right tag it
+    costs one look-up and one slow hash, which is remembered: nobody can tell a dead key from one that never was. Only
+    of a key that was used here lately another process may have shared the proof, which costs no hash at all; and to
+    make a right tag up takes the tag secret.
+
+    Raises:
+        TooManyHashesError: If that needs a slow hash, and there were too many.
+    """
+    try:
+        key_text = keyformat.parse(text, prefix=settings.PREFIX)
+    except errors.MalformedKeyError:
+        return None
+    if not tag_secrets.admits(key_text):
+        return None
+    found = lookup.find(key_text.key_id, alias=alias)
+    credential = Credential(key_id=key_text.key_id, proof=key_text, key_text=key_text)
+    is_genuine = proofs.holds(credential, verifier=None if found is None else found.verifier)
+    # A key of the other mode only now, after the same work.
+    return found if is_genuine and key_text.mode == settings.MODE else None
+
+
+def principal_of(found: Found, *, alias: str, now: datetime) -> Principal:
+    """
+    Return who calls with *found*, a key of the database *alias* that is proven, wherever from.
+
+    Raises:
+        CredentialError: If its state, or that of its client or person, refuses it.
+    """
+    user = owners.user_of(found, is_fresh=True, alias=alias)
+    _require_working(found, user, now=now)
+    return _principal(found, user, scopes=_effective_scopes(found, user))
+
+
+def note_use(found: Found, *, now: datetime, leave_use: Callable[[pending.Item], object] = pending.leave) -> bool:
+    """Have the use of *found* written after the response, at most once a minute. Return whether it will be."""
+    if found.last_used_at is not None and now - found.last_used_at < LAST_USED_ACCURACY:
+        return False
+    leave_use(pending.Use(key_pk=found.key_pk, at=now))
+    return True
+
+
+def leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:
+    """Count the refusal of what *parts* hold, and leave it to be logged and told after the response."""
+    key_text = getattr(error, "key_text", None)
+    # A key in an address or in the clear is told apart from noise by its tag, which costs no query.
+    key_id = key_text.key_id if key_text is not None and tag_secrets.admits(key_text) else error.key_id
+    counting.count_refusal(
+        error.code, address=parts.address, now=now, key_id=key_id, family=error.family, client_id=error.client_id
+    )
+    if error.code in _UNRECORDED and not (signals.credential_refused.receivers or logger.isEnabledFor(logging.INFO)):
+        return
+    pending.leave(
+        pending.Refusal(
+            code=error.code,
+            at=now,
+            key_id=key_id,
+            family=error.family,
+            address=parts.address,
+        )
+    )
+
+
+def _verified(
+    presented: Recognised | Credential,
+    parts: RequestParts,
+    *,
+    now: datetime,
+    leave_use: Callable[[pending.Item], object],
+) -> Principal:
     alias, changes = lookup.database(), snapshots.changes.count
     snapshot = snapshots.recall(presented.key_id, alias=alias) if settings.MAX_STALENESS else None
     read_at = snapshot.read_at if snapshot else time.monotonic()
@@ -90,9 +178,8 @@ def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: d
     if found.allowed_networks is not None or found.client_networks is not None:
         _require_address(found, parts)
     scopes = snapshot.scopes if snapshot else _effective_scopes(found, user)
-    is_use_due = found.last_used_at is None or now - found.last_used_at >= LAST_USED_ACCURACY
+    is_use_due = note_use(found, now=now, leave_use=leave_use)
     if is_use_due:
-        pending.leave(pending.Use(key_pk=found.key_pk, at=now))
         # In the snapshot at once, or each request until the next reading would note it again.
         found = found._replace(last_used_at=now)
     if settings.MAX_STALENESS and (is_use_due or not snapshot):
@@ -101,7 +188,11 @@ def _verified(presented: Recognised | Credential, parts: RequestParts, *, now: d
 
 
 def _require_proof(credential: Credential | None, found: Found | None, parts: RequestParts) -> None:
-    if credential is None or not proofs.holds(credential, verifier=None if found is None else found.verifier):
+    if credential is None:
+        raise errors.UnknownKeyError
+    with guard.patience(0) if parts.has_waited else nullcontext():
+        is_proven = proofs.holds(credential, verifier=None if found is None else found.verifier)
+    if not is_proven:
         raise errors.UnknownKeyError
     key_text = credential.key_text
     # Only where holding a text is all of the proof; a signature proves one request.
@@ -156,6 +247,8 @@ def _principal(found: Found, user: Any, *, scopes: frozenset[str]) -> Principal:
     ends_at, overlap_ends_at = found.expires_at, found.overlap_ends_at
     if overlap_ends_at is not None:
         ends_at = overlap_ends_at if ends_at is None else min(ends_at, overlap_ends_at)
+    # An API server asks for all of its callers: what the project allows each key would shut out all of them at once.
+    asks_for_others = INTROSPECT in scopes
     return Principal(
         kind="api_key",
         client_id=found.client_id,
@@ -165,9 +258,13 @@ def _principal(found: Found, user: Any, *, scopes: frozenset[str]) -> Principal:
         family=found.family,
         scopes=scopes,
         user=user,
+        user_pk=found.owner_pk,
         acts_for_user=found.acts_for_user,
         expires_at=ends_at,
         is_replaced=overlap_ends_at is not None,
+        claims=claims.counting(declared_claims(), found.client_claims, found.claims),
+        rates=strictest_rates(() if asks_for_others else settings.RATES, found.client_rates, found.rates),
+        quotas=strictest_quotas(() if asks_for_others else settings.QUOTAS, found.client_quotas, found.quotas),
     )
 
 
@@ -175,26 +272,4 @@ def _effective_scopes(found: Found, user: Any) -> frozenset[str]:
     names, by_right = effective(found.scopes, found.client_scopes)
     if not by_right:
         return names
-    return names.union(scope.name for scope in by_right if not found.acts_for_user or _has_rights(user, scope))
-
-
-def _has_rights(user: Any, scope: Scope) -> bool:
-    # A user model may know nothing of permissions: then nobody has any.
-    return hasattr(user, "has_perms") and bool(user.has_perms(scope.permissions))
-
-
-def _leave_refusal(error: errors.CredentialError, parts: RequestParts, *, now: datetime) -> None:
-    if error.code in _UNRECORDED and not (signals.credential_refused.receivers or logger.isEnabledFor(logging.INFO)):
-        return
-    key_text = getattr(error, "key_text", None)
-    # A key in an address or in the clear is told apart from noise by its tag, which costs no query.
-    key_id = key_text.key_id if key_text is not None and tag_secrets.admits(key_text) else error.key_id
-    pending.leave(
-        pending.Refusal(
-            code=error.code,
-            at=now,
-            key_id=key_id,
-            family=error.family,
-            address=parts.address,
-        )
-    )
+    return names.union(scope.name for scope in by_right if not found.acts_for_user or owners.has_rights(user, scope))

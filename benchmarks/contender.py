@@ -21,6 +21,9 @@ class Case:
     label: str
     #: Which of the package's credentials it sends, one after the other.
     sends: str
+    #: Where forms are posted to; empty for requests without a body. What is sent is then a value of ``Authorization``,
+    #: which may be empty, a line break, and the form.
+    posts_to: str = ""
     #: The only status that its answers may have.
     expects: int = 200
     #: Whether all that it sends was sent when its rounds begin, or what a round sends, just before that round.

@@ -40,9 +40,10 @@ class UnexpectedAnswerError(Exception):
 class Sender:
     """Sends requests to *application* and times them."""
 
-    def __init__(self, application: Application, *, expects: int) -> None:
+    def __init__(self, application: Application, *, expects: int, posts_to: str = "") -> None:
         self._application = application
         self._expects = f"{expects} "
+        self._posts_to = posts_to
 
     def send(self, credentials: Sequence[str]) -> float:
         """
@@ -54,7 +55,7 @@ class Sender:
         Raises:
             UnexpectedAnswerError: If one was answered otherwise than expected.
         """
-        environs = [{**_TEMPLATE, "HTTP_AUTHORIZATION": credential} for credential in credentials]
+        environs = [self._environ(credential) for credential in credentials]
         statuses: list[str] = []
         application = self._application
 
@@ -77,3 +78,17 @@ class Sender:
         if unexpected or len(statuses) != len(environs):
             raise UnexpectedAnswerError(f"Expected {self._expects}, got {sorted(unexpected)}.")
         return took
+
+    def _environ(self, credential: str) -> dict[str, Any]:
+        if not self._posts_to:
+            return {**_TEMPLATE, "HTTP_AUTHORIZATION": credential}
+        authorization, _, form = credential.partition("\n")
+        environ = {
+            **_TEMPLATE,
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": self._posts_to,
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "CONTENT_LENGTH": str(len(form)),
+            "wsgi.input": io.BytesIO(form.encode()),
+        }
+        return {**environ, "HTTP_AUTHORIZATION": authorization} if authorization else environ

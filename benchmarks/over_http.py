@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,15 +13,13 @@ from typing import Any
 
 from . import contenders, fill
 from .environment import Environment
-from .processes import ROOT, WorkerFailedError
+from .processes import ROOT
 from .rounds import Length, interleave
+from .server import THREADS, WORKERS, free_port, serving
 
 #: Those that the targets are about, and what they are compared with.
 CONTENDERS = ("unauthenticated", "drf-api-key", "simplejwt", "apikeys", "apikeys-stale")
-_WORKERS = 2
-_THREADS = 4
 _CONNECTIONS = 16
-_START_SECONDS = 60
 
 
 def measure(environment: Environment, names: Sequence[str], length: Length, *, seconds: float) -> dict[str, Any]:
@@ -44,7 +40,7 @@ def measure(environment: Environment, names: Sequence[str], length: Length, *, s
             _load(*loads[name], seconds=seconds)
         found = interleave(names, length, take)
     return {
-        "server": f"gunicorn, {_WORKERS} workers of {_THREADS} threads",
+        "server": f"gunicorn, {WORKERS} workers of {THREADS} threads",
         "connections": _CONNECTIONS,
         "seconds": seconds,
         "contenders": {
@@ -82,35 +78,6 @@ def _load(port: int, request: str, *, seconds: float) -> dict[str, float]:
 
 @contextmanager
 def _server(environment: Environment) -> Iterator[int]:
-    port = _free_port()
-    words = [
-        *(sys.executable, "-m", "gunicorn", "django.core.wsgi:get_wsgi_application()"),
-        *("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--keep-alive", "75"),
-        *("--workers", str(_WORKERS), "--threads", str(_THREADS), "--log-level", "warning"),
-    ]
-    with subprocess.Popen(words, cwd=ROOT, env=environment.for_process()) as process:  # noqa: S603  # our own words
-        try:
-            _await(process, port)
-            yield port
-        finally:
-            process.terminate()
-
-
-def _await(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise WorkerFailedError("gunicorn did not start.") from None
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    port = free_port()
+    with serving(environment, port=port):
+        yield port

@@ -13,13 +13,25 @@ from statistics import median
 from typing import Any
 
 from .figures import BASELINE, MOST_SPREAD, Figures, cost_ratio, figures, rival, shares, spread
-from .targets import COLD_STARTS, targets
+from .findings import RESULTS, Findings
+from .targets import COLD_STARTS, Target, targets
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 
 _NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+_SMALLER = (
+    "usage",
+    "limits",
+    "limits-at-once",
+    "rollup",
+    "tokens-sqlite",
+    "tokens-postgres",
+    "signed",
+    "remembering",
+    "asking",
+    "authority",
+)
 _INTRODUCTION = """\
 # Performance
 
@@ -41,9 +53,29 @@ def read_results() -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in files if file.exists()]
 
 
-def page(results: Iterable[Mapping[str, Any]]) -> str:
-    """Return the page about *results*."""
-    return "\n".join([_INTRODUCTION, *(section(result) for result in results)])
+def read_findings() -> list[Findings]:
+    """Return what the smaller runs found, in the order of the page."""
+    files = [RESULTS / f"{name}.json" for name in _SMALLER]
+    return [Findings.read(file) for file in files if file.exists()]
+
+
+def page(results: Iterable[Mapping[str, Any]], findings: Iterable[Findings]) -> str:
+    """Return the page about *results* and *findings*."""
+    return "\n".join(
+        [_INTRODUCTION, *map(section, results), "## Beside requests with keys\n", *map(_smaller, findings)]
+    )
+
+
+def _smaller(found: Findings) -> str:
+    parts = [
+        f"### {found.title}",
+        f"```console\n$ {found.command}\n```",
+        f"{found.made_at[:10]}, {found.machine['processor']}, {found.machine['cores']} cores.",
+        _table(found.columns, found.rows),
+    ]
+    if found.targets:
+        parts.append(_targets(found.targets))
+    return "\n\n".join(parts) + "\n"
 
 
 def section(results: Mapping[str, Any]) -> str:
@@ -129,6 +161,10 @@ def _scale(scale: Mapping[str, Any]) -> str:
 
 def targets_table(results: Mapping[str, Any]) -> str:
     """Return the table of what must hold and whether it does."""
+    return _targets(targets(results))
+
+
+def _targets(found: Iterable[Target]) -> str:
     rows = [
         [
             target.subject,
@@ -137,7 +173,7 @@ def targets_table(results: Mapping[str, Any]) -> str:
             "" if target.measured is None else f"{target.measured:.3g}",
             target.verdict + (" (!)" if target.is_noisy and target.measured is not None else ""),
         ]
-        for target in targets(results)
+        for target in found
     ]
     return _table(["Subject", "Figure", "Limit", "Measured", "Verdict"], rows)
 
@@ -153,7 +189,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def write() -> None:
     """Write the page."""
-    PAGE.write_text(page(read_results()))
+    PAGE.write_text(page(read_results(), read_findings()))
 
 
 if __name__ == "__main__":

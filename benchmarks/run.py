@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from . import cold, contenders, over_http, processes, report, rounds, scale, shared_cache
+from . import cold, contenders, findings, over_http, processes, report, rounds, scale, shared_cache
 from .environment import SENT_KEYS, Environment
 from .figures import BASELINE
 from .machine import machine, versions
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         shared_cache.clear(environment)
     # What is published is all of it.
-    output = given.output or (directory if given.only else report.RESULTS) / f"{environment.database}.json"
+    output = given.output or (directory if given.only else findings.RESULTS) / f"{environment.database}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, indent=1) + "\n")
     print(report.section(results))

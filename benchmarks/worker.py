@@ -31,7 +31,7 @@ class Worker:
     def __init__(self, environment: Environment) -> None:
         self._package, self._case = contenders.find(environment.contender)
         self._credentials = fill.read_credentials(environment, self._package)[self._case.sends]
-        self._sender = Sender(get_wsgi_application(), expects=self._case.expects)
+        self._sender = Sender(get_wsgi_application(), expects=self._case.expects, posts_to=self._case.posts_to)
         self._next = 0
         # As in every project that has a database, so that Django looks after an open connection on each request.
         connection.ensure_connection()

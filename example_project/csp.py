@@ -10,12 +10,16 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 
 
 class ContentSecurityPolicyMiddleware:
-    """Put ``POLICY`` on every response. Django has a middleware for it only since 6.0."""
+    """
+    Put ``POLICY`` on every response that has none of its own, as the pages of ``apikeys.oauth`` have.
+
+    Django has a middleware for it only since 6.0.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        response.setdefault("Content-Security-Policy", POLICY)
         return response

@@ -73,6 +73,15 @@ def ask(
     client = ApiKeyClient(key)
     if user is not None:
         client.force_login(user)
-    callback = getattr(callback, "as_view", lambda: callback)()
-    with override_settings(ROOT_URLCONF=(path("", callback),)):
+    with served(callback):
         return getattr(client, method)(address, **headers)
+
+
+def served(callback: Any) -> override_settings:
+    """
+    Return a context in which *callback* is at ``/``.
+
+    Enter it before threads are started: settings are those of all threads, and the first that leaves takes them back.
+    """
+    callback = getattr(callback, "as_view", lambda: callback)()
+    return override_settings(ROOT_URLCONF=(path("", callback),))

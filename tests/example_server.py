@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import socket
@@ -10,9 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,34 @@ class Demo:
     url: str
     printed: str
     environment: dict[str, str]
+
+    @property
+    def hooli(self) -> str:
+        """Where Hooli's program is."""
+        return self._program(1)
+
+    @property
+    def piper(self) -> str:
+        """Where Pied Piper's other programs are."""
+        return self._program(2)
+
+    @property
+    def sharing(self) -> str:
+        """Where the API server is that asks about keys."""
+        return f"http://127.0.0.1:{int(self.environment['PORT']) + 3}"
+
+    def ask_for_matrix(self, *, as_: str = "richard") -> str:
+        """Return the home page once it has asked the API for *as_*."""
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(f"{self.url}/") as response:
+            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', response.read().decode())
+        assert token
+        form = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1]}).encode()
+        with opener.open(f"{self.url}/?as={as_}", data=form) as response:
+            return str(response.read().decode())
+
+    def _program(self, ports_on: int) -> str:
+        return f"http://localhost:{int(self.environment['PORT']) + ports_on}"
 
     @property
     def commands(self) -> list[str]:
@@ -52,10 +82,18 @@ def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.Compl
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that is free, as the four after it are, which the programs beside the site take."""
+    while True:
+        # Below those that the system gives away: a browser that calls somebody else would take one before it is used.
+        # Not from the seed of the tests, which another process of them has as well.
+        port = random.SystemRandom().randrange(10_000, 32_000, 5)
+        with ExitStack() as sockets:
+            try:
+                for number in range(port, port + 5):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager
@@ -97,15 +135,28 @@ def await_answer(port: int) -> None:
             return
 
 
+def is_answering(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fetch(url: str) -> str:
+    """Return the page at *url*, which is on this machine."""
+    assert url.startswith(("http://127.0.0.1:", "http://localhost:"))
+    with urllib.request.urlopen(url) as response:  # noqa: S310  # asserted above
+        return str(response.read().decode())
+
+
 def paste(command: str) -> tuple[int, str]:
     """Do what the ``curl`` line *command* says, and return status and body."""
     words = shlex.split(command)
     url = words[-1]
-    header = re.fullmatch(r"(Authorization): (Bearer \S+)", words[words.index("-H") + 1])
-    assert header
+    fields = [words[position + 1] for position, word in enumerate(words) if word == "-H"]
+    headers = dict(field.split(": ", 1) for field in fields)
+    assert headers["Authorization"].startswith("Bearer ")
     data = words[words.index("-d") + 1].encode() if "-d" in words else None
     assert url.startswith("http://127.0.0.1:")
-    request = urllib.request.Request(url, data=data, headers={header[1]: header[2]})  # noqa: S310  # asserted above
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  # asserted above
     try:
         with urllib.request.urlopen(request) as response:  # noqa: S310  # likewise
             return response.status, response.read().decode()

@@ -17,8 +17,11 @@ import atexit
 import os
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from apikeys.oauth.defaults import OAUTH2_PROVIDER
 
 
 def scratch_directory() -> Path:
@@ -86,11 +89,18 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "apikeys",
+    "oauth2_provider",
+    "apikeys.oauth",
+    "apikeys.authority",
+    "apikeys.resource_server",
     "example_project.todo",
 ]
 
 MIDDLEWARE = [
+    "apikeys.middleware.UsageMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -149,7 +159,17 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
 
-APIKEYS = {
+OAUTH2_PROVIDER = {**OAUTH2_PROVIDER, "OIDC_ISS_ENDPOINT": "https://testserver/authority"}
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+# From this site, not from a host elsewhere.
+SPECTACULAR_SETTINGS = {"SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR"}
+
+APIKEYS: dict[str, Any] = {
+    # Tests flush when they look; so do the processes that they start, when those end.
+    "USAGE_FLUSH_INTERVAL": timedelta(days=1),
+    "ISSUER": "https://testserver/authority",
+    "SIGNING_KEY_SECRETS": ["QxIjzb6ZqoIivhvoJv4d_oLd78iLPeSSTSZv7vKFoU0="],
     "SCOPES": {
         "todo:read": {
             "resource": "To-dos",
@@ -165,3 +185,6 @@ APIKEYS = {
         "usage:read": "Read usage numbers",
     },
 }
+if "APIKEYS_TEST_REDIS_URL" in os.environ:
+    # As above: a machine that is busy with tests is no Redis that is down.
+    APIKEYS["LIMITS_TIMEOUT"] = timedelta(seconds=20)

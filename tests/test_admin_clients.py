@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -91,6 +92,27 @@ def test_saving_unchanged_leaves_no_event(client):
     client.post(page_of(app), fields(owner="richard"))
 
     assert [event.kind for event in KeyEvent.objects.all()] == ["client_created"]
+
+
+@pytest.mark.parametrize("name", ["allowed_networks", "rates", "quotas", "audiences"])
+def test_lines_that_stay_as_they_are_are_no_change(client, name):
+    sharing = clients.create(name="Sharing", resource="https://sharing.example.com")
+    lines = {
+        "allowed_networks": ["192.0.2.0/24", "203.0.113.7/32"],
+        "rates": ["5/min", "100/hour"],
+        "quotas": ["100/day", "1000/month"],
+        "audiences": [sharing.resource],
+    }
+    app: Any = ClientFactory(name="Web app", allowed_scopes=["todo:read"], **lines)
+    sent = {field: "\r\n".join([*getattr(app, field), ""]) for field in lines}
+
+    client.post(page_of(app), fields(**{**sent, name: f" {sent[name]}"}))
+    client.post(page_of(app), fields(**{**sent, name: ""}))
+
+    kept, taken = (entry.get_change_message() for entry in LogEntry.objects.order_by("pk"))
+    label = str(Client._meta.get_field(name).verbose_name)
+    assert label.lower() not in kept.lower()
+    assert taken != kept
 
 
 def test_change_is_written_with_its_event(client):

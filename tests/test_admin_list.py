@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apikeys import clients, keys
+from apikeys.admin.key_admin import APIKeyAdmin
 from apikeys.models import APIKey
 from apikeys.testing import make_key
 from tests.admin_pages import ADD, CLIENTS, LIST, control_in, page_of
@@ -38,7 +39,7 @@ def test_columns_are_in_their_order(client):
         " ".join(re.sub("<[^>]*>", " ", cell).split())
         for cell in re.findall("<th scope.*?</th>", page.partition('id="result_list"')[2], re.DOTALL)
     ]
-    assert headings == ["", "Key", "Status", "Client", "Permissions", "Last used", "Issued"]
+    assert headings == ["", "Key", "Status", "Client", "Permissions", "Used, 14 days", "Issued"]
 
 
 def test_row_tells_two_lines_of_each(client, gilfoyle):
@@ -98,12 +99,20 @@ def test_whole_key_is_neither_searched_nor_shown_again(client):
     secret = issued.plaintext.rpartition("_")[2]
     assert secret not in page
     assert secret not in str(queries.captured_queries)
-    assert (
-        "That looks like a whole key. Search for its name or key id instead, so it does not end up in the address bar "
-        "and logs." in page
-    )
+    assert "That looks like a whole key." in page
+    assert "Identify a key</a>, so it does not end up in the address bar and logs." in page
     assert "This key is now in the server's access log." in page
     assert f'<a href="{page_of(issued.key, "rotate")}">Rotate it.</a>' in page
+
+
+def test_key_that_the_projects_admin_hides_from_the_person_is_not_given_away_by_a_link(client, monkeypatch):
+    issued = make_key()
+    monkeypatch.setattr(APIKeyAdmin, "get_queryset", lambda *_which: APIKey.objects.none())
+
+    page = client.get(LIST, {"q": issued.plaintext}).content.decode()
+
+    assert "</strong> Rotate it. </p>" in " ".join(page.split())
+    assert page_of(issued.key, "rotate") not in page
 
 
 def test_part_of_a_key_inside_other_text_counts_as_a_key(client):

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from apikeys import keys, request_parts, verification
+from apikeys import keys, pending, request_parts, verification
 from apikeys.models import APIKey, EventKind, KeyEvent
 from apikeys.signals import credential_refused
 from apikeys.testing import ApiKeyClient, make_key
@@ -341,11 +341,23 @@ def test_an_alarm_that_could_not_be_written_is_written_the_next_time():
 def test_what_a_request_that_never_finished_left_is_not_written_by_the_next(rf):
     left, used = make_key(), make_key()
     request = rf.get("/", secure=True, HTTP_X_API_KEY=left.plaintext)
+    pending.begin()
     verification.authenticate(request_parts.read(request), now=timezone.now())
 
     whoami(used)
 
     assert last_used_at(left) is None
+    assert last_used_at(used) is not None
+
+
+def test_what_is_left_where_no_beginning_was_told_is_written_after_the_next_response(rf):
+    left, used = make_key(), make_key()
+    request = rf.get("/", secure=True, HTTP_X_API_KEY=left.plaintext)
+    verification.authenticate(request_parts.read(request), now=timezone.now())
+
+    whoami(used)
+
+    assert last_used_at(left) is not None
     assert last_used_at(used) is not None
 
 

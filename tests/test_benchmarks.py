@@ -11,6 +11,9 @@ from benchmarks import figures, report
 from benchmarks.targets import Target, targets
 from tests.documents import ROOT
 
+# One process runs the benchmark that several of these look at.
+pytestmark = pytest.mark.xdist_group("a benchmark")
+
 NOTHING = {"queries": 0.0, "writes": 0.0, "hashes": 0.0, "instances": 0.0}
 
 
@@ -53,7 +56,7 @@ def test_the_page_is_what_the_committed_results_say():
     found = report.read_results()
 
     assert {result["database"] for result in found} == {"sqlite", "postgres"}
-    assert report.PAGE.read_text() == report.page(found)
+    assert report.PAGE.read_text() == report.page(found, report.read_findings())
 
 
 def test_a_run_leaves_what_it_ran_on_and_each_round(run):

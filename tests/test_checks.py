@@ -64,10 +64,16 @@ def test_right_settings_give_no_message(settings):
     assert run_checks(tags=["apikeys"]) == []
 
 
-def test_no_settings_at_all_give_no_message(settings):
+def test_without_any_setting_only_the_authority_wants_its_name(settings):
     del settings.APIKEYS
 
-    assert run_checks(tags=["apikeys"]) == []
+    assert [message.id for message in run_checks(tags=["apikeys"])] == ["apikeys.E017"]
+
+
+def test_a_project_without_time_zones_is_refused(settings):
+    settings.USE_TZ = False
+
+    assert [message.hint for message in found("E009")] == ["Set USE_TZ = True, which is Django's default."]
 
 
 def test_every_setting_has_a_rule_that_its_default_keeps():
@@ -160,7 +166,7 @@ def test_lower_limit_than_the_default_of_the_default_is_no_error(settings):
 def test_prefix_that_no_key_can_have_is_an_error(settings, prefix):
     settings.APIKEYS = {**settings.APIKEYS, "PREFIX": prefix}
 
-    [error] = found("E004")
+    [error] = found("E038")
 
     assert repr(prefix) in error.msg
     assert "letters and digits" in error.hint

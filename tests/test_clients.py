@@ -148,7 +148,7 @@ def test_each_change_of_a_client_needs_its_right(right, change):
 
 
 def test_nobody_raises_a_ceiling_above_what_they_may_grant(settings):
-    settings.APIKEYS = {"SCOPES": {"todo:read": "View", "apikeys:introspect": "Ask about keys"}}
+    settings.APIKEYS = {"SCOPES": {"todo:read": "View"}}
     client = ClientFactory(allowed_scopes=["todo:read"])
     by = grant(UserFactory(), "change_client", "add_client")
 

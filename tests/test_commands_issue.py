@@ -17,6 +17,7 @@ from apikeys.models import APIKey, Client, KeyEvent, KeyRevocation
 from apikeys.testing import ApiKeyClient
 from tests.commands import issue, keys_in
 from tests.factories import ClientFactory, UserFactory
+from tests.test_middleware import RecordingHasher
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +64,18 @@ def test_issued_key_opens_the_api(richard):
 
     assert (answer["name"], answer["client"], answer["owner"]) == ("First", "Default", "richard")
     assert answer["scopes"] == ["todo:read"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("option", ["--show-secrets", "--dry-run"])
+def test_key_is_hashed_before_anything_is_written(option):
+    RecordingHasher.in_transaction.clear()
+
+    with override_settings(APIKEYS={**settings.given(), "VERIFIERS": ["tests.test_middleware.RecordingHasher"]}):
+        result = issue("--create-owner", option, owner="richard")
+
+    assert result.code == 0
+    assert RecordingHasher.in_transaction == [False]
 
 
 def test_quickstart_makes_the_owner_and_the_client():

@@ -14,11 +14,15 @@ from apikeys.core.verifiers import Argon2idHasher
 
 hasher = Argon2idHasher({"memory_kib": 65536, "time": 1})
 stored = hasher.hash("secret")
-resource.setrlimit(resource.RLIMIT_AS, (1, 1))
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (1, hard))
 try:
-    print(hasher.matches(SecretProof(text="secret"), stored))
+    found = hasher.matches(SecretProof(text="secret"), stored)
 except HashingFailedError:
-    print("not known")
+    found = "not known"
+# Whoever measures this process writes down what ran when it ends.
+resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+print(found)
 """
 
 

@@ -27,6 +27,7 @@ TEXT_KEY: dict[str, Any] = {
     "issued_for_oneself": [True],
     "issued_for_another": [True],
     "suggestions": True,
+    "tokens": {"named": True, "disabled": True, "gone": 1},
 }
 #: Nobody can be disabled, and nobody's rights be compared with another's.
 LISTLESS: dict[str, Any] = {
@@ -37,6 +38,7 @@ LISTLESS: dict[str, Any] = {
     "service_key": "admitted",
     "suspended_keys": {"in the admin": ["client is off"], "in the shell": ["client is off"]},
     "commands": {"expired": 1, "rotated": 2},
+    "tokens": {"named": True, "disabled": False, "gone": 1},
     "issued_for_another": [
         "recipient@example.com holds rights that you lack, so you may not issue a key that acts for this person."
     ],

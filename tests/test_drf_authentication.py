@@ -267,6 +267,8 @@ def test_whoami_tells_a_key_what_it_is():
         "owner": "richard",
         "scopes": ["todo:read", "usage:read"],
         "expires_at": "2026-11-26T04:00:00Z",
+        "rates": [],
+        "quotas": [],
     }
     assert response["Cache-Control"] == "no-store"
 

@@ -10,7 +10,10 @@ from django.contrib.auth import get_user_model
 from rest_framework.test import APIClient
 
 from apikeys.testing import ApiKeyClient, make_key
+from example_project.todo import roles
 from example_project.todo.models import Todo
+from tests import oauth
+from tests.example_data import as_the_example
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("example_project.urls")]
 
@@ -19,7 +22,9 @@ LIST = "/api/todos/"
 
 @pytest.fixture
 def richard() -> Any:
-    return get_user_model().objects.create_user(username="richard")
+    person = get_user_model().objects.create_user(username="richard")
+    roles.seed({"richard": person})
+    return person
 
 
 @pytest.fixture
@@ -138,6 +143,49 @@ def test_without_a_credential_a_key_is_asked_for(path):
 
     assert (response.status_code, response.json()["code"]) == (401, "key_missing")
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def get_profile(*, key="", token=""):
+    headers = {"x-api-key": key} if key else {}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    return APIClient().get("/api/profile/", headers=headers, secure=True)
+
+
+@pytest.fixture
+def web(settings: Any) -> oauth.App:
+    as_the_example(settings)
+    return oauth.make_app(scopes=["profile:read"])
+
+
+def test_the_profile_is_for_who_shows_a_key_and_a_persons_token_of_one_app(web, richard):
+    key = make_key(client=web.client, owner=None, scopes=["profile:read"]).plaintext
+    token = oauth.get_token(web, richard, scope="profile:read")["access_token"]
+
+    response = get_profile(key=key, token=token)
+
+    assert response.json() == {
+        "username": "richard",
+        "name": "",
+        "roles": ["editor"],
+        "client": web.client.name,
+    }
+
+
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [(["key"], "token_missing"), (["token"], "key_missing_beside_token"), ([], "key_missing")],
+    ids=["key-alone", "token-alone", "nothing"],
+)
+def test_the_profile_is_not_for_who_shows_less(web, richard, shown, code):
+    credentials = {
+        "key": make_key(client=web.client, owner=None, scopes=["profile:read"]).plaintext,
+        "token": oauth.get_token(web, richard, scope="profile:read")["access_token"],
+    }
+
+    response = get_profile(**{name: credentials[name] for name in shown})
+
+    assert (response.status_code, response.json()["code"]) == (401, code)
 
 
 def test_usage_is_not_for_sessions(client, richard):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,12 +10,15 @@ from django.contrib.auth import get_user_model
 from rest_framework.test import APIClient
 
 from apikeys.testing import ApiKeyClient, make_key
+from example_project.todo import roles
 from example_project.todo.models import Todo
+from tests import oauth
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("example_project.urls")]
 
 PEOPLE = ("richard", "dinesh")
 LIST = "/api/todos/"
+SCOPES = ("todo:read", "todo:write", "usage:read")
 WHOLE = {"title": "Changed", "notes": "", "due_on": None, "is_done": True}
 CALLS = [
     pytest.param("get", None, id="GET"),
@@ -35,6 +37,7 @@ CALLS = [
 def people() -> dict[str, Any]:
     users = get_user_model()
     people = {name: users.objects.create_user(username=name) for name in PEOPLE}
+    roles.seed(people)
     for name, person in people.items():
         for number in range(3):
             Todo.objects.create(owner=person, title=f"{name} {number}", notes=f"secret of {name}", is_done=number == 0)
@@ -51,16 +54,35 @@ def other(person: Any, people: dict[str, Any]) -> Any:
     return next(candidate for candidate in people.values() if candidate != person)
 
 
-@pytest.fixture(params=["key", "session"])
-def api(request: pytest.FixtureRequest, person: Any) -> Iterator[APIClient]:
-    if request.param == "key":
-        yield ApiKeyClient(make_key(owner=person))
-    else:
-        client = APIClient()
-        client.force_login(person)
-        # The test client of Django says for each call whether it is HTTPS, that of the keys for all.
-        client.defaults["wsgi.url_scheme"] = "https"
-        yield client
+@pytest.fixture(params=["key", "token", "session"])
+def api(request: pytest.FixtureRequest, person: Any) -> APIClient:
+    return client_with(request.param, person)
+
+
+@pytest.fixture
+def service() -> APIClient:
+    """Return the client of an app that signs in as itself."""
+    app = oauth.make_app("client-credentials", scopes=SCOPES)
+    return client_of_token(oauth.client_credentials(app, scope=" ".join(SCOPES)).json())
+
+
+def client_with(credential: str, person: Any) -> APIClient:
+    """Return a client that comes for *person* and may do all there is."""
+    if credential == "key":
+        return ApiKeyClient(make_key(owner=person))
+    if credential == "token":
+        app = oauth.make_app(scopes=SCOPES)
+        return client_of_token(oauth.get_token(app, person, scope=" ".join(SCOPES)))
+    client = APIClient()
+    client.force_login(person)
+    # The test client of Django says for each call whether it is HTTPS, that of the keys for all.
+    client.defaults["wsgi.url_scheme"] = "https"
+    return client
+
+
+def client_of_token(token: dict[str, Any]) -> APIClient:
+    # A token is sent as a key is.
+    return ApiKeyClient(token["access_token"])
 
 
 def a_todo_of(person: Any) -> Todo:
@@ -178,8 +200,9 @@ def test_the_id_of_a_new_todo_cannot_be_chosen(api, other):
     assert response.json()["id"] != str(theirs.pk)
 
 
-def test_usage_counts_for_a_person_their_own_alone(person):
-    api = ApiKeyClient(make_key(owner=person))
+@pytest.mark.parametrize("credential", ["key", "token"])
+def test_usage_counts_for_a_person_their_own_alone(person, credential):
+    api = client_with(credential, person)
 
     assert api.get("/api/usage/").json() == {"people": 1, "todos": 3, "todos_done": 1}
 
@@ -222,7 +245,20 @@ def test_a_service_key_never_breaks_an_endpoint(people, path, method):
     assert answer(api, method, path, None if method in {"get", "head"} else WHOLE)[0] < 500
 
 
+@pytest.mark.parametrize(("method", "body"), CALLS)
+@pytest.mark.parametrize("path", [LIST, f"{LIST}{uuid.UUID(int=1)}/"], ids=["list", "detail"])
+def test_a_token_of_an_app_for_itself_needs_a_person_for_todos(people, service, path, method, body):
+    status, content, _headers = answer(service, method, path, body)
+
+    assert status == 403
+    assert method == "head" or b'"owner_required"' in content
+
+
 def test_usage_for_a_service_key_is_numbers_of_everybody(people):
     api = ApiKeyClient(make_key(owner=None))
 
     assert api.get("/api/usage/").json() == {"people": 2, "todos": 6, "todos_done": 2}
+
+
+def test_usage_for_an_app_that_signs_in_as_itself_is_numbers_alone(people, service):
+    assert service.get("/api/usage/").json() == {"people": 2, "todos": 6, "todos_done": 2}

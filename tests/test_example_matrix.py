@@ -13,13 +13,15 @@ from django.test import Client as Browser
 
 from apikeys import clients
 from apikeys.models import APIKey, Client
+from example_project.api_servers.handover import ServerHandover
+from example_project.todo import programs, story
 from example_project.todo.api import TodoViewSet
 from example_project.todo.models import Todo
 from tests import example_data
-from tests.example_data import A_KEY, counts, person
+from tests.example_data import A_KEY, as_the_example, cells_on, counts, person
+from tests.example_server import free_port
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("example_project.urls")]
-CELL = re.compile(r"<td.*?>(.*?)</td>", re.DOTALL)
 AS_EXPECTED = [
     # List, create, delete, the other's, usage.
     ["200", "201", "204", "404", "403 usage:read"],
@@ -30,8 +32,8 @@ AS_EXPECTED = [
 
 
 @pytest.fixture(autouse=True)
-def debug(settings: Any) -> None:
-    settings.DEBUG = True
+def example(settings: Any) -> None:
+    as_the_example(settings)
 
 
 @pytest.fixture
@@ -40,10 +42,8 @@ def seeded(db: None) -> None:
 
 
 def matrix(page: str) -> list[list[str]]:
-    """Return the rows of the matrix on *page*: in each cell the status and, if one is, the missing permission."""
-    told = re.compile(r"<strong>(\d+)</strong>|lacks <code>(.*?)</code>")
-    cells = [" ".join(status or scope for status, scope in told.findall(cell)) for cell in CELL.findall(page)]
-    return [cells[start : start + 5] for start in range(0, len(cells), 5)]
+    """Return what the matrix on *page* says of this site: the status and, if one is, the missing permission."""
+    return [row[:5] for row in cells_on(page)]
 
 
 @pytest.mark.parametrize("as_", ["richard", "dinesh"])
@@ -116,6 +116,38 @@ def test_the_matrix_says_why_a_client_was_not_asked(seeded, client):
     clients.disable(Client.objects.get(name="Apple Watch app"))
 
     assert "The client “Apple Watch app” is switched off." in client.post("/").content.decode()
+
+
+def test_a_server_that_nobody_started_gets_no_key_and_its_cells_say_so(seeded, client):
+    page = client.post("/").content.decode()
+
+    assert [row[5:] for row in cells_on(page)] == [["", ""]] * 4
+    assert page.count("Not running: “make demo” starts it.") == 8
+    assert "This is a bug" not in page
+
+
+def test_the_answer_of_a_server_that_can_not_ask_is_no_expected_one(seeded, client, monkeypatch):
+    port = free_port()
+    monkeypatch.setenv("PORT", str(port - programs.SHARING.ports_on))
+    handover = ServerHandover(
+        port=port, issuer="http://127.0.0.1:9/authority", audience=story.SHARING.resource, authority_key="made-up"
+    )
+
+    with programs.start(programs.SHARING, handover) as process:
+        page = client.post("/").content.decode()
+        process.kill()
+
+    assert [row[5:] for row in cells_on(page)] == [["503", ""]] * 4
+    assert page.count("Retry-After: ") == 4
+    assert page.count("This is a bug") == 4
+    assert not A_KEY.search(page)
+
+
+def test_before_it_asks_the_matrix_says_what_each_server_should_answer(seeded, client):
+    page = client.get("/").content.decode()
+
+    expected = re.findall(r"expected: (\d+)", page)
+    assert [expected[start + 5 : start + 7] for start in range(0, 28, 7)] == [["200"] * 2] * 3 + [["403"] * 2]
 
 
 def test_the_matrix_leaves_nothing_but_revoked_keys(seeded, client):

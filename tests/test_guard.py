@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 from apikeys import guard, remembered
-from apikeys.core.errors import HashingFailedError
+from apikeys.core.errors import HashingFailedError, TooManyHashesError
 from apikeys.core.verifiers import Argon2idHasher
 from apikeys.models import APIKey
 from apikeys.testing import make_key
@@ -92,7 +94,9 @@ def of_older_cost():
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_no_more_slow_hashes_run_at_a_time_than_the_setting_says(settings, limit):
+def test_no_more_slow_hashes_run_at_a_time_than_the_setting_says(settings, monkeypatch, limit):
+    # All get their turn, on a busy machine as well.
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 60.0)
     new, outdated = [make_key(), make_key()], of_older_cost()
     unknown = with_right_tag("0" * 12)
     hasher = use(settings, CrowdingHasher, CONCURRENT_HASHES=limit)
@@ -109,6 +113,8 @@ def test_no_more_slow_hashes_run_at_a_time_than_the_setting_says(settings, limit
 def busy(settings, monkeypatch):
     """Return a function: keep a process with one turn busy with a new key, and its patience short."""
     threads, answers = [], []
+    # Processes of other tests were killed while they had a turn, which stays taken for a while.
+    cache.clear()
 
     def start():
         slow = make_key()
@@ -224,3 +230,119 @@ def test_a_turn_is_free_again_after_a_hash_that_failed(settings, monkeypatch):
     monkeypatch.setattr(BreathlessHasher, "is_breathless", False)
 
     assert whoami(second).status_code == 200
+
+
+# Python 3.12 warns of every fork of a process with threads.
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_a_process_that_hashes_all_it_may_hashes_by_itself(settings, monkeypatch):
+    settings.APIKEYS = {**settings.APIKEYS, "CONCURRENT_HASHES": 1, "LIMITS_STORAGE": "memory://"}
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 1.0)
+    is_hashing, is_over = threading.Event(), threading.Event()
+
+    def hash_for_long():
+        with guard.one_at_a_time("key"), guard.hashing("key"):
+            is_hashing.set()
+            is_over.wait(timeout=30)
+
+    parent = threading.Thread(target=hash_for_long)
+    parent.start()
+    assert is_hashing.wait(timeout=10)
+
+    child = os.fork()
+    if child == 0:
+        # Nothing of the parent's tests may go on here.
+        code = 1
+        try:
+            with guard.one_at_a_time("key"), guard.hashing("key"):
+                code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    is_over.set()
+    parent.join(timeout=10)
+
+    assert code == 0
+
+
+@pytest.fixture
+def turn_taken(settings):
+    """Another thread has the only turn to hash, for so long that nobody should wait for it."""
+    settings.APIKEYS = {**settings.APIKEYS, "CONCURRENT_HASHES": 1, "LIMITS_STORAGE": "memory://"}
+    is_taken, is_over = threading.Event(), threading.Event()
+
+    def take():
+        with guard.turn():
+            is_taken.set()
+            is_over.wait(timeout=5)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert is_taken.wait(timeout=60)
+    yield is_over
+    is_over.set()
+    thread.join()
+
+
+@contextmanager
+def checking():
+    with guard.one_at_a_time("key"), guard.hashing("key"):
+        yield
+
+
+@pytest.mark.usefixtures("turn_taken")
+@pytest.mark.parametrize("wait", [guard.turn, partial(guard.hashing, "key"), checking], ids=["turn", "hash", "check"])
+def test_who_has_no_patience_waits_for_nobody(monkeypatch, wait):
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 60.0)
+
+    with guard.patience(60), guard.patience(0), guard.patience(60), pytest.raises(TooManyHashesError), wait():
+        pass
+
+
+def test_who_has_no_patience_takes_a_turn_that_is_free():
+    with guard.patience(0), checking():
+        pass
+
+
+def test_patience_ends_with_its_block(turn_taken):
+    with guard.patience(0):
+        pass
+    threading.Timer(0.05, turn_taken.set).start()
+
+    with checking():
+        pass
+
+
+@pytest.mark.usefixtures("turn_taken")
+def test_the_wait_for_others_of_a_key_and_for_a_turn_have_one_end(monkeypatch):
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 0.01)
+
+    with guard.one_at_a_time("key"):
+        monkeypatch.setattr(guard, "WAIT_SECONDS", 60.0)
+        with pytest.raises(TooManyHashesError), guard.hashing("key"):
+            pass
+
+
+class MorePatience:
+    """Middleware after which a view would wait for long."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, *args):
+        guard.WAIT_SECONDS = 60.0
+
+
+def test_a_request_that_waited_before_its_transaction_does_not_wait_in_it(settings, monkeypatch, request):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "apikeys.middleware.ProofMiddleware", f"{__name__}.MorePatience"]
+    late = make_key()
+    request.getfixturevalue("turn_taken")
+    monkeypatch.setattr(guard, "WAIT_SECONDS", 0.1)
+
+    refused = whoami(late)
+
+    assert (refused.status_code, code_of(refused)) == (429, "rate_limited")

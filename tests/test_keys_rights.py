@@ -29,7 +29,6 @@ def guarded_scopes(settings):
         "SCOPES": {
             "todo:read": "View",
             "users:read": {"text": "See people", "permissions": ["auth.view_user"]},
-            "apikeys:introspect": "Ask about keys",
         },
     }
     return ClientFactory(allowed_scopes=["todo:read", "users:read", "apikeys:introspect"])

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from django.contrib.messages import constants
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.cache import cache
 from django.http import HttpResponse
+from oauthlib.common import generate_token
 
 from apikeys.models import APIKey
 from apikeys.testing.leaks import assert_not_stored
@@ -68,3 +71,28 @@ def test_key_that_is_only_hashed_is_not_found(make_api_key):
     plaintext = make_api_key().plaintext
 
     assert_not_stored(plaintext, also={"log": "nothing", "header": b"nothing"})
+
+
+@pytest.fixture
+def cached():
+    """The cache, empty again afterwards."""
+    yield cache
+    cache.clear()
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(12, 24), slice(-12, None)], ids=["whole", "middle", "end"])
+def test_token_is_found_as_a_key_is(cached, part):
+    token = generate_token()
+    cached.set("anything", [f"it is {token[part]}"])
+
+    with pytest.raises(AssertionError, match="cache 'default'") as raised:
+        assert_not_stored(token)
+
+    assert token[part] not in str(raised.value)
+
+
+def test_token_that_is_only_hashed_is_not_found(cached):
+    token = generate_token()
+    cached.set("anything", sha256(token.encode()).hexdigest())
+
+    assert_not_stored(token)

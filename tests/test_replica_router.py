@@ -10,6 +10,8 @@ from apikeys.core import errors
 from apikeys.models import APIKey, EventKind, KeyEvent, KeyRevocation
 from apikeys.testing import ApiKeyClient, make_key
 from tests.commands import issue, run
+from tests.exchanges import exchange, make_holder, make_signing_key, refusal
+from tests.introspection import introspect, is_active, make_server, revoke, set_signing_key, signed, told
 from tests.replicas import replicate, second_database
 from tests.request_path import code_of, whoami
 
@@ -69,6 +71,63 @@ def test_key_is_refused_before_the_replica_knows_why(change, code):
     change(issued.key)
 
     assert code_of(whoami(issued)) == code
+
+
+@pytest.mark.usefixtures("replica_is_trusted")
+def test_no_token_is_given_for_a_revoked_key_whatever_a_trusted_replica_says():
+    make_signing_key()
+    issued = make_holder()
+    replicate()
+    before = exchange(issued)
+
+    keys.revoke(issued.key, reason="leaked")
+
+    assert (before.status_code, refusal(exchange(issued))) == (200, (400, "invalid_request", "key_revoked"))
+
+
+@pytest.fixture
+def new_key(replica_is_trusted, settings):
+    """A key that a trusted replica does not know yet, unlike another one of its client, and a server of both."""
+    set_signing_key(settings)
+    server = make_server()
+    caller = make_holder(server)
+    replicate()
+    return make_key(client=caller.key.client, scopes=["todo:read"]), caller, server
+
+
+def test_key_is_given_up_before_a_trusted_replica_knows_it(new_key):
+    issued, caller, _server = new_key
+
+    response = revoke(caller, issued)
+
+    assert response.status_code == 200
+    assert KeyRevocation.objects.using("default").filter(key=issued.key).exists()
+
+
+@pytest.mark.parametrize("make", [lambda issued, server: issued, signed], ids=["key", "signed token"])
+def test_server_is_told_of_what_a_trusted_replica_does_not_know_yet(new_key, make):
+    issued, _caller, server = new_key
+
+    assert told(server, make(issued, server))["username"] == issued.key.owner.get_username()
+
+
+@pytest.mark.parametrize("make", [lambda issued, server: issued, signed], ids=["key", "signed token"])
+def test_server_is_told_of_no_revoked_key_whatever_a_trusted_replica_says(new_key, make):
+    issued, _caller, server = new_key
+    token = make(issued, server)
+    replicate()
+
+    keys.revoke(issued.key, reason="leaked")
+
+    assert not is_active(server, token)
+
+
+def test_server_that_lost_its_address_is_told_nothing_whatever_a_trusted_replica_says(new_key):
+    issued, caller, server = new_key
+    clients.edit(caller.key.client, audiences=[])
+    clients.edit(server.client, resource="")
+
+    assert code_of(introspect(server, issued)) == "resource_required"
 
 
 @pytest.mark.usefixtures("replica_is_trusted")

@@ -30,8 +30,9 @@ def fake_cache(settings):
 
 
 def warnings_in(caplog):
-    records = [record for record in caplog.records if record.name == "apikeys.auth"]
-    return [record.getMessage() for record in records if record.levelno >= logging.WARNING]
+    # The same server counts for the guard, and its storage has a warning of its own.
+    told = [record for record in caplog.records if record.name == "apikeys.auth" and not hasattr(record, "reason")]
+    return [record.getMessage() for record in told if record.levelno >= logging.WARNING]
 
 
 def closed_port():

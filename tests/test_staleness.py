@@ -11,8 +11,10 @@ from django.utils import timezone
 from apikeys import clients, keys, verify
 from apikeys.core.errors import HTTPSRequiredError
 from apikeys.models import APIKey
+from apikeys.oauth import applications, consents
 from apikeys.testing import ApiKeyClient, make_key
 
+from . import oauth
 from .request_path import code_of, request_with, statements, whoami, with_right_tag
 from .threads import at_once
 
@@ -99,6 +101,20 @@ def test_a_committed_change_counts_at_once_in_the_process_that_makes_it(change, 
     change(issued.key)
 
     assert reads(issued).status_code == status
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_person_lets_an_app_do_makes_no_process_read_keys_again():
+    person, app = oauth.make_person(), oauth.make_app()
+    issued = seen()
+    consents.give(person, app.client, scopes=["todo:read"])
+    consents.withdraw(person, app.client, by=person)
+    applications.replace_secret(app.link)
+
+    with statements() as sql:
+        assert reads(issued).status_code == 200
+
+    assert sql == []
 
 
 @pytest.mark.django_db(transaction=True)

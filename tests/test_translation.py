@@ -13,17 +13,25 @@ from django.utils import timezone, translation
 from django.utils.translation.template import templatize
 
 from apikeys import clients, keys
+from apikeys.authority.views.introspect import IntrospectView
 from apikeys.core import errors
 from apikeys.core.keyformat import UntaggedKey, generate
-from apikeys.drf import HasOwner, HasScopes
+from apikeys.drf import HasClaim, HasOwner, HasScopes
 from apikeys.drf.refusals import ANSWERS
 from apikeys.models import TagSecret
+from apikeys.oauth import HasUserConsent, LayeredAuthentication
+from apikeys.oauth.testing import make_token
 from apikeys.status import permission_sentence, permission_summary, relative
 from apikeys.testing import make_key
 
+from .authority_stand_in import Reply
 from .catalogue import APP, CATALOGUE, PLACEHOLDER, catalogue, source
 from .drf_views import ask, view
 from .factories import ClientFactory
+from .introspected import Sharing, authority, new_key
+from .introspection import FORM
+from .limited import Limited, with_settings
+from .oauth_views import bearer, token_view
 
 _MARKERS = {"_", "gettext", "gettext_lazy", "ngettext"}
 _MARKED_IN_TEMPLATE = re.compile(r"""gettext\((u'(?:[^'\\]|\\.)*'|u"(?:[^"\\]|\\.)*")""")
@@ -117,6 +125,10 @@ def send_for_nobody(send, settings):
     return send(view(permission_classes=[HasOwner & HasScopes("todo:read")]), key=make_key(owner=None))
 
 
+def send_without_claim(send, settings):
+    return send(view(permission_classes=[HasScopes("todo:read") & HasClaim("seats")]), key=make_key())
+
+
 def send_undeclared(send, settings):
     return send(view(), key=make_key())
 
@@ -125,6 +137,12 @@ def send_of_disabled_client(send, settings):
     key = make_key()
     clients.disable(key.key.client)
     return send(Todos, key=key)
+
+
+def send_from_no_server(send, settings):
+    app = ClientFactory(allowed_scopes=["apikeys:introspect"])
+    key = make_key(client=app, owner=None, scopes=["apikeys:introspect"])
+    return send(IntrospectView, key=key, method="post", content_type=FORM, data="token=x")
 
 
 def send_in_the_clear(send, settings):
@@ -140,6 +158,47 @@ def send_too_often(send, settings):
     return send(Todos, key=tagged(key_id=key.key.key_id))
 
 
+def send_uncounted(send, settings):
+    pytest.importorskip("redis")
+    # Nobody listens there.
+    with_settings(settings, RATES=["2/h"], LIMITS_STORAGE="redis://127.0.0.1:1", LIMITS_FAIL_OPEN=False)
+    return send(Limited, key=make_key())
+
+
+def send_beside_a_silent_authority(send, settings):
+    with authority(Reply(status=502)):
+        return send(Sharing, key=new_key())
+
+
+Layered = token_view(authentication_classes=[LayeredAuthentication], permission_classes=[HasUserConsent])
+
+
+def send_token_in_query(send, settings):
+    return send(token_view(), address=f"/?access_token={make_token().plaintext}")
+
+
+def send_unknown_token(send, settings):
+    return send(token_view(), **bearer("unknown"))
+
+
+def send_expired_token(send, settings):
+    with time_machine.travel(YESTERDAY, tick=False):
+        made = make_token()
+    return send(token_view(), **bearer(made))
+
+
+def send_key_without_token(send, settings):
+    return send(Layered, HTTP_X_API_KEY=make_key().plaintext)
+
+
+def send_token_without_key(send, settings):
+    return send(Layered, **bearer(make_token()))
+
+
+def send_pair_of_two_clients(send, settings):
+    return send(Layered, HTTP_X_API_KEY=make_key(owner=None).plaintext, **bearer(make_token()))
+
+
 PROVOKED = {
     "invalid_request": send_two,
     "key_in_query": send_in_query,
@@ -149,15 +208,25 @@ PROVOKED = {
     "key_expired": send_expired,
     "key_revoked": send_revoked,
     "key_rotated": send_rotated,
+    "token_in_query": send_token_in_query,
+    "token_missing": send_key_without_token,
+    "token_invalid": send_unknown_token,
+    "token_expired": send_expired_token,
+    "key_missing_beside_token": send_token_without_key,
+    "credentials_differ": send_pair_of_two_clients,
     "wrong_mode": send_test_key,
     "insufficient_scope": send_without_scope,
     "ip_not_allowed": send_from_elsewhere,
     "owner_disabled": send_of_disabled_owner,
     "owner_required": send_for_nobody,
+    "claim_missing": send_without_claim,
     "scopes_not_declared": send_undeclared,
     "client_disabled": send_of_disabled_client,
+    "resource_required": send_from_no_server,
     "https_required": send_in_the_clear,
     "rate_limited": send_too_often,
+    "authority_unavailable": send_beside_a_silent_authority,
+    "limits_unavailable": send_uncounted,
 }
 
 
@@ -166,7 +235,8 @@ def provoke(code, settings, *, language):
         return PROVOKED[code](partial(ask, HTTP_ACCEPT_LANGUAGE=language), settings)
 
 
-@pytest.mark.django_db
+# Whole transactions: with ATOMIC_REQUESTS a refusal of REST framework's rolls back what a test is in.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("code", ANSWERS)
 def test_language_changes_the_sentence_of_a_refusal_and_nothing_else(code, settings):
     english = provoke(code, settings, language="en")

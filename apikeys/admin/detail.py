@@ -1,4 +1,4 @@
-"""The page of one key: facts, history, and the chain of its rotations."""
+"""The page of one key: facts, limits, how it is used, history, and the chain of its rotations."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import policy
+from ..conf import settings
+from ..core.claims import counting
+from ..drf import reach
 from ..models import APIKey, EventKind, KeyEvent, RevocationReason, user_name_of
-from ..registry import scope_registry
-from ..status import absolute, last_used, relative, status_of
-from . import pages
+from ..registry import declared_claims, scope_registry
+from ..status import absolute, relative, status_of
+from . import facts, pages, usage_page, use_section
 from .history import sentence, who
 from .key_list import may_open_clients, owner_link
 from .rotating import reissue_url
+from .shown_claims import claims_of_key
+from .shown_limits import limits_of_key
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
 
 _EVENTS = 20
+#: A site with more endpoints has them all on the page of permissions.
+_MOST_ENDPOINTS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,8 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
     replacement = next((other for other in chain if other.replaces_id == key.pk), None)
     is_working = key.is_working(now=now)
     may_rotate = is_working and replacement is None and policy.may_rotate(request.user, key)
+    use = facts.of_use(key, now=now)
+    endpoints = _endpoints(key) if is_working else []
     events = list(KeyEvent.objects.filter(key=key)[: _EVENTS + 1])
     site = admin.admin_site.name
     return pages.page(
@@ -84,19 +93,31 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         owner=owner_link(key, user=request.user, site_name=site),
         issued_by=user_name_of(key.created_by),
         permissions=_permissions(key.scopes),
+        is_working=is_working,
+        endpoints=endpoints[:_MOST_ENDPOINTS],
+        endpoints_left_out=len(endpoints[_MOST_ENDPOINTS:]),
         issued=absolute(key.created_at),
         expires=key.expires_at and absolute(key.expires_at),
         expires_when=key.expires_at and relative(key.expires_at, now=now),
-        last_used=last_used(key, now=now),
-        last_used_at=key.last_used_at and absolute(key.last_used_at),
+        last_use=use,
+        last_used=use.last_used,
+        last_used_at=use.last_at and absolute(use.last_at),
+        limits=limits_of_key(key),
+        claims=claims_of_key(key),
+        # Where there is no authority for others to ask, nobody else could know of a key.
+        shows_servers=bool(key.client.audiences or settings.ISSUER),
+        use=use_section.of_key(key, now=now),
+        usage_url=usage_page.url_of(request, site, key=key),
         is_expired=status.code == "expired",
         is_rotating=status.code == "rotating",
         replacement=replacement,
         replacement_url=replacement and pages.key_url(admin, replacement),
+        stops_detail=status.detail,
         stops_when=key.overlap_ends_at and relative(key.overlap_ends_at, now=now),
         stops_at=key.overlap_ends_at and absolute(key.overlap_ends_at),
         revoked_at=absolute(key.revocation.at) if key.is_revoked() else "",
         revoked_by=user_name_of(key.revocation.by) if key.is_revoked() else "",
+        has_leaked=_has_leaked(key),
         disable_client_url=_client_url(site, key) if _may_disable_client(request, key) else "",
         revoke_all_url=pages.revoke_all_url(site, request.user, key.client, reason=RevocationReason.LEAKED.value)
         if _has_leaked(key)
@@ -108,6 +129,10 @@ def detail_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         edit_url=pages.key_url(admin, key, "edit") if policy.may_edit(request.user) else "",
         narrow_url=pages.key_url(admin, key, "narrow")
         if policy.may_edit(request.user) and is_working and len(key.scopes) > 1
+        else "",
+        limits_url=pages.key_url(admin, key, "limits") if policy.may_edit(request.user) and is_working else "",
+        claims_url=pages.key_url(admin, key, "claims")
+        if is_working and declared_claims() and policy.may_set_claims(request.user)
         else "",
         reissue_url=reissue_url(admin, request, key) if not is_working else "",
         events=[*(_line(event) for event in events[:_EVENTS]), *_origin(key)],
@@ -124,6 +149,15 @@ def _permissions(names: Sequence[str]) -> list[Permission]:
         else Permission(name=name, text=_("This permission is declared no more, so it opens nothing."))
         for name in names
     ]
+
+
+def _endpoints(key: APIKey) -> list[reach.Operation]:
+    ceiling = set(key.client.allowed_scopes)
+    return reach.opened_by_key(
+        [name for name in key.scopes if name in ceiling],
+        claims=counting(declared_claims(), key.client.claims, key.claims),
+        acts_for_user=key.acts_for_user,
+    )
 
 
 def _line(event: KeyEvent) -> Line:

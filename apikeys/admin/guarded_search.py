@@ -30,6 +30,9 @@ class GuardedSearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic
         context = {
             "held_a_key": key_id is not None,
             "exposed_url": "" if key_id is None else self._rotate_url(request, key_id),
+            "identify_url": reverse(f"{self.admin_site.name}:apikeys_apikey_identify")
+            if policy.may_view(request.user)
+            else "",
             "key_pattern": keyformat.key_pattern(settings.PREFIX).pattern,
             **(extra_context or {}),
         }
@@ -38,7 +41,8 @@ class GuardedSearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic
         return response
 
     def _rotate_url(self, request: HttpRequest, key_id: str) -> str:
-        key = APIKey.objects.filter(key_id=key_id).select_related("client", "owner").first()
+        keys = pages.shown(request, self.admin_site, APIKey)
+        key = keys.filter(key_id=key_id).select_related("client", "owner").first()
         if key is None or not policy.may_rotate(request.user, key):
             return ""
         return reverse(f"{self.admin_site.name}:apikeys_apikey_rotate", args=[key.pk])

@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from ..forms.claims import in_words
 from ..models import EventKind, KeyEvent, RevocationReason
 from ..status import absolute
 from .guarded_search import GuardedSearchAdmin
@@ -36,9 +37,47 @@ def _scopes(details: dict[str, Any]) -> str:
 
 
 def _rotated(details: dict[str, Any]) -> str:
-    stops_at = parse_datetime(details.get("stops_at", ""))
-    text = _("Replaced by %(key)s; this key stops on %(instant)s.")
-    return text % {"key": details.get("replacement", ""), "instant": absolute(stops_at) if stops_at else ""}
+    if details.get("from_first_use"):
+        text = _("Replaced by %(key)s; this key stops after that one is first used, at the latest on %(instant)s.")
+    else:
+        text = _("Replaced by %(key)s; this key stops on %(instant)s.")
+    return text % {"key": details.get("replacement", ""), "instant": _instant(details, "stops_at")}
+
+
+def _overlap_started(details: dict[str, Any]) -> str:
+    text = _("The new key was first used on %(first)s; this key stops on %(instant)s.")
+    return text % {"first": _instant(details, "first_used_at"), "instant": _instant(details, "stops_at")}
+
+
+def _limits(details: dict[str, Any]) -> str:
+    old, new = (
+        ", ".join([*details.get(f"{which}rates", []), *details.get(f"{which}quotas", [])]) or _("none")
+        for which in ("old_", "")
+    )
+    return _("From %(old)s to %(new)s.") % {"old": old, "new": new}
+
+
+def _identified(details: dict[str, Any]) -> str:
+    return _("No key of this site was found.") if "unknown" in details else ""
+
+
+def _new_network(details: dict[str, Any]) -> str:
+    # Of the first use of all there is nothing to compare with.
+    text = _("First use, from %(network)s.") if details.get("is_first") else _("From %(network)s.")
+    return text % {"network": details.get("network", "")}
+
+
+def _guessing(details: dict[str, Any]) -> str:
+    count = details.get("count", 0)
+    text = ngettext(
+        "%(count)d wrong key in a minute from %(network)s.", "%(count)d wrong keys in a minute from %(network)s.", count
+    )
+    return text % {"count": count, "network": details.get("network", "")}
+
+
+def _instant(details: dict[str, Any], name: str) -> str:
+    instant = parse_datetime(details.get(name, ""))
+    return absolute(instant) if instant else ""
 
 
 def _revoked(details: dict[str, Any]) -> str:
@@ -68,8 +107,36 @@ def _scope_changes(details: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
+def _claims(details: dict[str, Any]) -> str:
+    old, new = details.get("old", {}), details.get("new", {})
+    return "; ".join(
+        _("%(claim)s: from %(old)s to %(new)s")
+        % {"claim": name, "old": _claim_in(old, name), "new": _claim_in(new, name)}
+        for name in details.get("changed", [])
+    )
+
+
+def _claim_in(said: dict[str, Any], name: str) -> str:
+    return in_words(said[name]) if name in said else _("none")
+
+
 def _ended(details: dict[str, Any]) -> str:
     return _("Its overlap ended.") if details.get("ended") == "overlap" else ""
+
+
+def _sign_in_changed(details: dict[str, Any]) -> str:
+    changed, ended = ", ".join(details.get("changed", [])), details.get("ended", 0)
+    if not ended:
+        return changed
+    text = ngettext(
+        "%(changed)s; %(count)d token or code ended.", "%(changed)s; %(count)d tokens or codes ended.", ended
+    )
+    return text % {"changed": changed, "count": ended}
+
+
+def _withdrawn(details: dict[str, Any]) -> str:
+    text = _("Of %(person)s: %(scopes)s.")
+    return text % {"person": details.get("person", ""), "scopes": ", ".join(details.get("scopes", []))}
 
 
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -80,9 +147,20 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     EventKind.NARROWED: _scope_changes,
     EventKind.EDITED: _edited,
     EventKind.EXPIRED: _ended,
+    EventKind.LIMITS_CHANGED: _limits,
+    EventKind.OVERLAP_STARTED: _overlap_started,
+    EventKind.IDENTIFIED: _identified,
+    EventKind.NEW_NETWORK: _new_network,
+    EventKind.GUESSING: _guessing,
     EventKind.CLIENT_CREATED: _scopes,
     EventKind.CLIENT_EDITED: lambda details: ", ".join(details.get("changed", [])),
     EventKind.CEILING_SET: _scope_changes,
+    EventKind.SIGN_IN_CHANGED: _sign_in_changed,
+    EventKind.CONSENT_GIVEN: _scopes,
+    EventKind.CONSENT_WITHDRAWN: _withdrawn,
+    EventKind.OAUTH_REFUSED: lambda details: str(details.get("error", "")),
+    EventKind.CLAIMS_SET: _claims,
+    EventKind.TOKEN_REPLAYED: lambda details: str(details.get("what", "")),
 }
 
 

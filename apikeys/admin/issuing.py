@@ -124,6 +124,8 @@ def _issue(request: HttpRequest, form: IssueKeyForm, *, secret: NewSecret) -> Is
         owner=cleaned["owner"],
         lifetime=form.lifetime(client=cleaned["client"]),
         allowed_networks=cleaned["allowed_networks"],
+        rates=cleaned["rates"],
+        quotas=cleaned["quotas"],
         note=cleaned["note"],
         by=request.user,
         source="admin",

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db import connections
 from django.db.models import Q, QuerySet
 from django.db.transaction import non_atomic_requests
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseNotAllowed
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
@@ -20,13 +20,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from .. import keys, policy
-from ..core import errors
-from ..forms.change import EditKeyForm, NarrowKeyForm
+from .. import policy
 from ..models import APIKey
-from . import detail, issuing, pages, revoking, revoking_many, rotating
+from . import changing, detail, identifying, issuing, pages, revoking, revoking_many, rotating
 from .guarded_search import GuardedSearchAdmin
-from .key_list import Columns, ExpiresFilter, LastUsedFilter, StatusFilter, matching
+from .key_list import Columns, ExpiresFilter, KeyList, LastUsedFilter, StatusFilter, matching
 
 KeyPage = Callable[["APIKeyAdmin", HttpRequest, APIKey], HttpResponse]
 
@@ -57,11 +55,10 @@ class APIKeyAdmin(GuardedSearchAdmin):
     actions = ("revoke_chosen",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        rights = ("issue_apikey", "issue_apikey_for_others", "issue_service_apikey")
-        return any(request.user.has_perm(f"apikeys.{right}") for right in rights)
+        return policy.may_issue_any(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
-        return request.user.has_perm("apikeys.view_apikey") or policy.may_edit(request.user)
+        return policy.may_view(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
         return policy.may_edit(request.user)
@@ -82,8 +79,10 @@ class APIKeyAdmin(GuardedSearchAdmin):
         pages_of_a_key: list[tuple[str, str, KeyPage]] = [
             ("rotate", "apikeys.rotate_apikey", rotating.rotate_page),
             ("revoke", "apikeys.revoke_apikey", revoking.revoke_page),
-            ("edit", "apikeys.change_apikey", edit_page),
-            ("narrow", "apikeys.change_apikey", narrow_page),
+            ("edit", "apikeys.change_apikey", changing.edit_page),
+            ("narrow", "apikeys.change_apikey", changing.narrow_page),
+            ("limits", "apikeys.change_apikey", changing.limits_page),
+            ("claims", "apikeys.set_claims", changing.claims_page),
         ]
         suggestions = [
             ("clients", issuing.suggest_clients),
@@ -91,7 +90,10 @@ class APIKeyAdmin(GuardedSearchAdmin):
             ("describe", issuing.describe),
             ("same_as", issuing.same_as),
         ]
-        revoke_many = sensitive_post_parameters()(partial(revoking_many.revoke_many_page, self))
+        pages_of_many = [
+            ("revoke", "revoke_many", revoking_many.revoke_many_page),
+            ("identify", "identify", identifying.identify_page),
+        ]
         # Before the admin's own: the last of these takes every path for the id of a key.
         patterns = [
             *(
@@ -106,7 +108,14 @@ class APIKeyAdmin(GuardedSearchAdmin):
                 path(f"add/{name}/", self._wrapped(self._bound(view)), name=f"apikeys_apikey_{name}")
                 for name, view in suggestions
             ),
-            path("revoke/", self._wrapped(revoke_many), name="apikeys_apikey_revoke_many"),
+            *(
+                path(
+                    f"{address}/",
+                    self._wrapped(sensitive_post_parameters()(partial(view, self))),
+                    name=f"apikeys_apikey_{name}",
+                )
+                for address, name, view in pages_of_many
+            ),
             *super().get_urls(),
         ]
         for pattern in patterns:
@@ -115,6 +124,9 @@ class APIKeyAdmin(GuardedSearchAdmin):
                 for alias in connections:
                     non_atomic_requests(using=alias)(pattern.callback)
         return patterns
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeyList]:
+        return KeyList
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return Columns(request, site_name=self.admin_site.name).all()
@@ -197,47 +209,3 @@ class APIKeyAdmin(GuardedSearchAdmin):
 
     def _wrapped(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return self.admin_site.admin_view(view)
-
-
-def edit_page(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpResponse:
-    """Return the form for another name and note, or the way back."""
-    if not policy.may_edit(request.user):
-        raise PermissionDenied
-    form = EditKeyForm(request.POST if request.method == "POST" else None, key=key)
-    if form.is_valid():
-        try:
-            keys.edit(
-                key, name=form.cleaned_data["name"], note=form.cleaned_data["note"], by=request.user, source="admin"
-            )
-        except errors.ChangeRefusedError as error:
-            form.refuse(error)
-        else:
-            return _changed(model_admin, request, key, _("Changed name or note."))
-    if form.is_bound:
-        form.show_again()
-    title = _("Edit “%(name)s”") % {"name": key.name}
-    return pages.page(model_admin, request, "edit.html", title=title, key=key, form=form)
-
-
-def narrow_page(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpResponse:
-    """Return the form that takes permissions away, or the way back."""
-    if not policy.may_edit(request.user):
-        raise PermissionDenied
-    form = NarrowKeyForm(request.POST if request.method == "POST" else None, key=key)
-    if form.is_valid():
-        try:
-            keys.narrow(key, scopes=form.cleaned_data["scopes"], by=request.user, source="admin")
-        except errors.ScopeError as error:
-            form.add_error("scopes", str(error))
-        else:
-            return _changed(model_admin, request, key, _("Narrowed permissions."))
-    if form.is_bound:
-        form.show_again()
-    title = _("Narrow the permissions of “%(name)s”") % {"name": key.name}
-    return pages.page(model_admin, request, "narrow.html", title=title, key=key, form=form)
-
-
-def _changed(model_admin: APIKeyAdmin, request: HttpRequest, key: APIKey, text: str) -> HttpResponse:
-    model_admin.log_change(request, key, text)
-    messages.success(request, _("“%(name)s” was changed.") % {"name": key.name})
-    return HttpResponseRedirect(pages.key_url(model_admin, key))

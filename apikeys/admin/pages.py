@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.sites import AdminSite
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,9 +23,19 @@ from ..models import APIKey, Client
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
 
+M = TypeVar("M", bound=Model)
+
+
+def shown(request: HttpRequest, admin_site: AdminSite, model: type[M]) -> QuerySet[M]:
+    """Return what *admin_site* shows of *model*: a project may show each person some only, by ``get_queryset``."""
+    try:
+        return admin_site.get_model_admin(model).get_queryset(request)
+    except NotRegistered:
+        return model._default_manager.all()
+
 
 def key_url(admin: APIKeyAdmin, key: APIKey, page: str = "change") -> str:
-    """Return the address of *key*'s *page*: ``change``, ``rotate``, ``revoke``, ``edit`` or ``narrow``."""
+    """Return the address of *key*'s *page*: ``change``, ``rotate``, ``limits`` and so on."""
     return reverse(f"{admin.admin_site.name}:apikeys_apikey_{page}", args=[key.pk])
 
 

@@ -84,6 +84,7 @@ class RevealResponse(TemplateResponse):
             expires_in=key.expires_at and relative(key.expires_at, now=now),
             old=old,
             old_stops=old and old.overlap_ends_at and absolute(old.overlap_ends_at),
+            old_waits=old is not None and old.overlap_from_use is not None,
             old_has_stopped=old is not None and old.is_rotated_out(now=now),
             revoke_url=key_url(self.admin, key, "revoke") if policy.may_revoke(self.user) else "",
             snippets=snippets(request),

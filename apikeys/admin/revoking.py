@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from .. import keys, policy
 from ..core import errors
-from ..forms.revoke import RevokeKeyForm
+from ..forms.revoke import REASONS, RevokeKeyForm
 from ..models import APIKey, RevocationReason
-from ..status import last_used, revoked_message, takes_effect
-from . import pages
+from ..status import revoked_message, takes_effect
+from . import facts, pages
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
@@ -31,7 +31,9 @@ def revoke_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> HttpRe
         text = _("Already revoked on %(date)s.") % {"date": policy.long_date(key.revocation.at)}
         return _already_revoked(admin, request, key, text)
     if request.method != "POST":
-        return _form_page(admin, request, key, RevokeKeyForm(key=key, now=now))
+        reason = request.GET.get("reason", "")
+        form = RevokeKeyForm(key=key, now=now, reason=reason if reason in REASONS else "")
+        return _form_page(admin, request, key, form)
     form = RevokeKeyForm(request.POST, key=key, now=now)
     if form.is_valid():
         try:
@@ -82,7 +84,7 @@ def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: Revo
         title=_("Revoke “%(name)s”?") % {"name": key.name},
         key=key,
         form=form,
-        last_used=last_used(key, now=now),
+        use=facts.of_use(key, now=now),
         takes_effect=takes_effect(),
         replacement=form.replacement,
         rotate_url=pages.key_url(admin, key, "rotate") if may_rotate_instead else "",

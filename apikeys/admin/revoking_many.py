@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,8 +23,9 @@ from .. import keys, policy
 from ..forms.change import is_in_use
 from ..forms.revoke import REASONS, RevokeKeysForm
 from ..models import APIKey, APIKeyQuerySet, Client
-from ..status import absolute, last_used, revoked_message, takes_effect
-from . import pages
+from ..status import absolute, grouped, last_used, revoked_message, takes_effect
+from ..usage.recent import requests_of
+from . import facts, pages
 from .key_list import badge, owner_link, timed
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Row:
     status: SafeString
     owner: str | SafeString
     used: SafeString
+    requests: str
 
 
 def is_id(text: str) -> bool:
@@ -185,6 +187,7 @@ def _form_page(
     count = len(open_keys)
     may_view = admin.has_view_permission(request)
     site = admin.admin_site.name
+    requests = requests_of(open_keys, now=now) if facts.is_recorded() else None
     return pages.page(
         admin,
         request,
@@ -209,12 +212,18 @@ def _form_page(
                 status=badge(key, now=now),
                 owner=owner_link(key, user=request.user, site_name=site),
                 used=timed(last_used(key, now=now), key.last_used_at),
+                requests="–" if requests is None else grouped(requests.get(key.key_id, 0)),
             )
-            for key in open_keys
+            for key in _by_use(open_keys, requests or {})
         ],
         send_to=pages.list_url(admin, "revoke_many"),
         back_url=pages.way_back(admin, request),
     )
+
+
+def _by_use(open_keys: Sequence[APIKey], requests: Mapping[str, int]) -> list[APIKey]:
+    """Return *open_keys*, of which those used last come first, with the busiest before them."""
+    return sorted(open_keys, key=lambda key: -requests.get(key.key_id, 0))
 
 
 def _clients_of(found: Iterable[APIKey]) -> str:

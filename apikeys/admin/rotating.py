@@ -17,8 +17,8 @@ from ..core import errors
 from ..forms.change import RotateKeyForm, is_in_use
 from ..issuance import IssuedKey, NewSecret, new_secret
 from ..models import APIKey
-from ..status import last_used, relative
-from . import pages
+from ..status import relative
+from . import facts, pages
 from .reveal import RevealResponse
 
 if TYPE_CHECKING:
@@ -72,7 +72,13 @@ def reissue_url(admin: APIKeyAdmin, request: HttpRequest, key: APIKey) -> str:
     """Return the address of the issue page filled in as *key* was; empty for somebody who may not issue."""
     if not admin.has_add_permission(request):
         return ""
-    fields = [("name", key.name), ("client", key.client.name), *(("scope", name) for name in key.scopes)]
+    fields = [
+        ("name", key.name),
+        ("client", key.client.name),
+        *(("scope", name) for name in key.scopes),
+        *(("rate", text) for text in key.rates),
+        *(("quota", text) for text in key.quotas),
+    ]
     if key.owner is not None:
         fields.append(("owner", key.owner.get_username()))
     return f"{pages.list_url(admin, 'add')}?{urlencode(fields)}"
@@ -126,8 +132,7 @@ def _not_working(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, text: st
 
 def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: RotateKeyForm) -> HttpResponse:
     now = form.now
-    overlaps_at_most = max(int(value) for value, _label in form.fields["overlap"].choices)  # type: ignore[attr-defined]  # to mypy it is any field
-    expires_first = key.expires_at is not None and (key.expires_at - now).total_seconds() < overlaps_at_most
+    expires_first = key.expires_at is not None and key.expires_at - now < form.longest_overlap
     return pages.page(
         admin,
         request,
@@ -135,7 +140,7 @@ def _form_page(admin: APIKeyAdmin, request: HttpRequest, key: APIKey, form: Rota
         title=_("Rotate “%(name)s”") % {"name": key.name},
         key=key,
         form=form,
-        last_used=last_used(key, now=now),
+        use=facts.of_use(key, now=now),
         is_in_use=is_in_use(key, now=now),
         expires_anyway=relative(key.expires_at, now=now) if expires_first and key.expires_at else "",
     )

@@ -22,6 +22,8 @@ class RequestParts:
     #: Who called, behind trusted proxies; None where that can't be known.
     address: IPv4Address | IPv6Address | None = None
     is_secure: bool = False
+    #: Whether this request has waited for a check of its credential before, in vain.
+    has_waited: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

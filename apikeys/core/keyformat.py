@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -108,6 +108,11 @@ def key_pattern(prefix: str) -> re.Pattern[str]:
     return re.compile(least)
 
 
+def keys_in(text: str, *, prefix: str) -> Iterator[str]:
+    """Yield the keys in *text*, whole or cut off as ``key_pattern`` says, also where nothing stands between them."""
+    return (found[0] for found in _any_key(prefix).finditer(text))
+
+
 def key_id_in(text: str, *, prefix: str) -> str | None:
     """Return the key id of the first key in *text*, whole or cut off as ``key_pattern`` says; None for no key."""
     found = key_pattern(prefix).search(text)
@@ -123,6 +128,14 @@ def new_tag_secret() -> bytes:
 def _whole_key(prefix: str) -> re.Pattern[str]:
     secret_and_tag = f"[0-9A-Za-z]{{{SECRET_LENGTH + TAG_LENGTH}}}"
     return re.compile(rf"{re.escape(prefix)}_({'|'.join(MODES)})_([0-9A-Za-z]{{{KEY_ID_LENGTH}}})_{secret_and_tag}")
+
+
+@lru_cache(maxsize=8)
+def _any_key(prefix: str) -> re.Pattern[str]:
+    start = rf"{re.escape(prefix)}_(?:{'|'.join(MODES)})_"
+    # Neither longer than a key nor into the next one: fields of one line lose the line breaks of what is pasted.
+    rest = rf"(?:(?!{start})[0-9A-Za-z]){{8,{SECRET_LENGTH + TAG_LENGTH}}}"
+    return re.compile(rf"{start}[0-9A-Za-z]{{{KEY_ID_LENGTH}}}_{rest}")
 
 
 def _random_text(length: int) -> str:

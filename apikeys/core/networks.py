@@ -7,11 +7,16 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from .errors import NetworkSyntaxError
+from .memory import BoundedMemory
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _MAPPED_BITS = 96
+_IPV4_BITS = 24
+_MOST_NAMES = 8192
+#: Networks in their usual writing, by number and length; /24 is of IPv4.
+_names: BoundedMemory[tuple[int, int], str] = BoundedMemory()
 
 
 @lru_cache(maxsize=4096)
@@ -79,3 +84,17 @@ def allows(networks: Iterable[str] | None, address: Address | None) -> bool:
         return False
     parsed = (parse_network(text) for text in networks)
     return any(network is not None and address in network for network in parsed)
+
+
+def network_around(address: Address | None, *, ipv6_bits: int) -> str:
+    """Return the network that *address* counts for: /24 of IPv4, the first *ipv6_bits* of IPv6; empty for None."""
+    if address is None:
+        return ""
+    # By number: an address is hashed by a function in Python, and each request asks.
+    bits = _IPV4_BITS if isinstance(address, IPv4Address) else ipv6_bits
+    number = int(address) >> (address.max_prefixlen - bits)
+    name = _names.get((number, bits))
+    if name is None:
+        name = str(ip_network((address.packed, bits), strict=False))
+        _names.put((number, bits), name, most=_MOST_NAMES)
+    return name

@@ -15,6 +15,8 @@ _MEMBERS = {"resource", "label", "text", "sensitive", "permissions"}
 _MOST_EXPLAINED = 10
 #: Scopes with this beginning are declared by the app and granted by superusers only.
 RESERVED_BEGINNING = "apikeys:"
+#: What an API server holds, to ask about the keys and tokens of others.
+INTROSPECT = f"{RESERVED_BEGINNING}introspect"
 
 
 @dataclass(frozen=True, kw_only=True)

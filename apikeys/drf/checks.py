@@ -1,5 +1,5 @@
 """
-System checks of the views: every view that the URL configuration leads to, read without a request.
+System checks of the views that ``drf.endpoints`` finds.
 
 They read ``permission_classes``, ``requires_scopes`` and ``required_scopes``. What ``get_permissions()`` would return
 is known only on a request, so of a view that has its own nothing is said but what its decorators say.
@@ -7,81 +7,42 @@ is known only on a request, so of a view that has its own nothing is said but wh
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  # Django's name
-from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import NOT, OR, AllowAny, IsAuthenticated
+from rest_framework.permissions import NOT, OR
 from rest_framework.settings import api_settings
-from rest_framework.views import APIView
 
 from ..checks import TAG
+from ..checks.rules import did_you_mean
 from ..conf import settings
+from ..core.claims import Claim
 from ..core.scopes import ScopeRegistry, as_names
-from ..registry import scope_registry
-from .authentication import APIKeyAuthentication
-from .decorators import demands_of
-from .permissions import AnyOf, HasAPIKey, HasScopes, IsSessionUser, NoneOf, named_scopes, opens_to_keys, operands_of
+from ..registry import declared_claims, scope_registry
+from .claims import HasClaim
+from .endpoints import (
+    Endpoint,
+    endpoints,
+    is_always_satisfied,
+    is_kind,
+    is_subclass,
+    joins_by,
+    nodes,
+    takes_our_credentials,
+)
+from .permissions import AnyOf, HasScopes, IsSessionUser, NoneOf, named_scopes, opens_to_keys, operands_of
 
 #: Where views are that declare what they mean to, or that the project can't make declare anything.
-_NOT_THE_PROJECTS = ("apikeys.", "rest_framework.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """A view as one URL pattern serves it."""
-
-    view_class: type[APIView]
-    #: What ``as_view()`` was called with, which goes before what the class says.
-    initkwargs: Mapping[str, Any]
-    #: HTTP method, in upper case, to viewset action; None as the action of other views.
-    actions: Mapping[str, str | None]
-
-    def __str__(self) -> str:
-        return f"{self.view_class.__module__}.{self.view_class.__name__}"
-
-    def listed(self, name: str) -> tuple[Any, ...] | None:
-        """Return the list in attribute *name*; None where that can't be told, as of a property."""
-        value = self.attribute(name)
-        return tuple(value) if isinstance(value, list | tuple) else None
-
-    def attribute(self, name: str) -> Any:
-        """Return what an instance of the view would have as *name*; None for nothing."""
-        return self.initkwargs.get(name, getattr(self.view_class, name, None))
-
-    @property
-    def permissions(self) -> tuple[Any, ...] | None:
-        """The permission classes and trees; None where they can't be told."""
-        if self.view_class.get_permissions is not APIView.get_permissions:
-            return None
-        return self.listed("permission_classes")
-
-    @property
-    def takes_keys(self) -> bool:
-        """Whether a key authenticates here."""
-        return any(_is_subclass(item, APIKeyAuthentication) for item in self.listed("authentication_classes") or ())
-
-    def demands(self, method: str) -> list[Any]:
-        """Return what ``requires_scopes`` demands of *method*, on the class and on its handler."""
-        handler = getattr(self.view_class, self.actions[method] or method.lower(), None)
-        return [*demands_of(self.view_class), *demands_of(handler)]
-
-    def declared_scopes(self) -> Iterator[Any]:
-        """Yield each declaration of scopes: a name, names, or a dict of these."""
-        for permission in _nodes(*(self.permissions or ())):
-            if _is_subclass(permission, HasScopes):
-                yield permission.names or self.attribute("required_scopes")
-        for method in self.actions:
-            yield from (demand.declared for demand in self.demands(method))
+NOT_THE_PROJECTS = ("apikeys.", "rest_framework.")
+#: What asks an authority is there.
+_API_SERVERS = "apikeys.resource_server."
 
 
 @register(Tags.security, TAG)
 def check_views(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Find views that require what nobody can hold (E002, E003), let too many in (E005) or too few (W102, W103)."""
+    """Find views that ask for what nobody has (E002, E003, E021), let too many in (E005) or too few (W102, W103)."""
     scopes = _readable_registry()
     messages: list[CheckMessage] = []
     for endpoint in endpoints():
@@ -108,35 +69,6 @@ def check_unused_scopes(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def endpoints() -> list[Endpoint]:
-    """Return every REST framework view of the URL configuration; none if that can't be imported."""
-    try:
-        return list(_endpoints(get_resolver().url_patterns))
-    except Exception:  # noqa: BLE001  # the project's URL modules may fail in any way, and Django's own check tells how
-        return []
-
-
-def _endpoints(patterns: Any) -> Iterator[Endpoint]:
-    for pattern in patterns:
-        if isinstance(pattern, URLResolver):
-            yield from _endpoints(pattern.url_patterns)
-        elif isinstance(pattern, URLPattern):
-            view_class = getattr(pattern.callback, "cls", None)
-            if inspect.isclass(view_class) and issubclass(view_class, APIView):
-                yield Endpoint(
-                    view_class=view_class,
-                    initkwargs=getattr(pattern.callback, "initkwargs", {}),
-                    actions=_actions(view_class, getattr(pattern.callback, "actions", None)),
-                )
-
-
-def _actions(view_class: type[APIView], bound: Any) -> dict[str, str | None]:
-    if isinstance(bound, Mapping):
-        return {method.upper(): action for method, action in bound.items() if method != "head"}
-    methods = (method for method in view_class.http_method_names if method not in {"head", "options"})
-    return {method.upper(): None for method in methods if hasattr(view_class, method)}
-
-
 def _readable_registry() -> ScopeRegistry | None:
     try:
         return scope_registry()
@@ -148,7 +80,8 @@ def _check(endpoint: Endpoint, scopes: ScopeRegistry | None) -> Iterator[CheckMe
     yield from _undeclared_scopes(endpoint, scopes)
     yield from _nameless_demands(endpoint)
     yield from _loose_alternatives(endpoint)
-    if endpoint.takes_keys and not endpoint.view_class.__module__.startswith(_NOT_THE_PROJECTS):
+    yield from _impossible_claims(endpoint)
+    if endpoint.takes_keys and not endpoint.view_class.__module__.startswith(NOT_THE_PROJECTS):
         yield from _undeclared_or_open(endpoint)
         yield from _late_authentication(endpoint)
 
@@ -168,7 +101,7 @@ def _undeclared_scopes(endpoint: Endpoint, scopes: ScopeRegistry | None) -> Iter
 
 
 def _nameless_demands(endpoint: Endpoint) -> Iterator[CheckMessage]:
-    for permission in _nodes(*(endpoint.permissions or ())):
+    for permission in nodes(*(endpoint.permissions or ())):
         if isinstance(permission, HasScopes):
             yield Error(
                 "HasScopes() is an instance, and REST framework calls for classes.",
@@ -176,7 +109,7 @@ def _nameless_demands(endpoint: Endpoint) -> Iterator[CheckMessage]:
                 obj=str(endpoint),
                 id="apikeys.E003",
             )
-        elif _is_subclass(permission, HasScopes) and not permission.names and _names_nothing(endpoint):
+        elif is_subclass(permission, HasScopes) and not permission.names and _names_nothing(endpoint):
             yield Error(
                 "HasScopes is here, but no scope is named, so every key is refused.",
                 hint="Write HasScopes('todo:read'), or set required_scopes: names, or a dict of names by HTTP method "
@@ -198,8 +131,8 @@ def _names_nothing(endpoint: Endpoint) -> bool:
 
 
 def _loose_alternatives(endpoint: Endpoint) -> Iterator[CheckMessage]:
-    for permission in _nodes(*(endpoint.permissions or ())):
-        is_loose = _joins_by(permission, AnyOf, OR) or _joins_by(permission, NoneOf, NOT)
+    for permission in nodes(*(endpoint.permissions or ())):
+        is_loose = joins_by(permission, AnyOf, OR) or joins_by(permission, NoneOf, NOT)
         if is_loose and _asks_for_scopes(permission) and _admits_without_scopes(permission):
             yield Error(
                 "HasScopes is joined by “|” with a permission that a key without scopes satisfies, or turned by “~”.",
@@ -208,6 +141,41 @@ def _loose_alternatives(endpoint: Endpoint) -> Iterator[CheckMessage]:
                 obj=str(endpoint),
                 id="apikeys.E005",
             )
+
+
+def _impossible_claims(endpoint: Endpoint) -> Iterator[CheckMessage]:
+    if any(map(_asks_elsewhere, endpoint.listed("authentication_classes") or ())):
+        return
+    declared = declared_claims()
+    for permission in nodes(*(endpoint.permissions or ())):
+        if not is_kind(permission, HasClaim) or (problem := _problem_with(permission, declared)) is None:
+            continue
+        yield Error(
+            f"The view asks for a claim that nobody can have. {problem}",
+            hint="Declare it in APIKEYS['CLAIMS'], or correct it here. Turned by “~” it would let everybody in.",
+            obj=str(endpoint),
+            id="apikeys.E021",
+        )
+
+
+def _asks_elsewhere(authenticator: Any) -> bool:
+    """Whether the claims that *authenticator* brings are declared by an authority on another site."""
+    return any(parent.__module__.startswith(_API_SERVERS) for parent in getattr(authenticator, "__mro__", ()))
+
+
+def _problem_with(permission: Any, declared: Mapping[str, Claim]) -> str | None:
+    name = permission.name
+    if not name:
+        return "HasClaim stands there without the name of one."
+    claim = declared.get(name)
+    if claim is None:
+        return f"There is no claim {name!r}. {did_you_mean(name, declared) if declared else 'None is declared.'}"
+    for value in permission.values:
+        # Of a list one item is asked for.
+        if not claim.takes([value] if claim.kind == "texts" else value):
+            choices = f" {did_you_mean(value, map(str, claim.choices))}" if claim.choices else ""
+            return f"The claim {name!r} is never {value!r}.{choices}"
+    return None
 
 
 def _undeclared_or_open(endpoint: Endpoint) -> Iterator[CheckMessage]:
@@ -223,9 +191,9 @@ def _undeclared_or_open(endpoint: Endpoint) -> Iterator[CheckMessage]:
     if any(map(opens_to_keys, permissions)):
         message = f"Any key will do for {methods}, whatever its scopes."
     elif settings.REQUIRE_DECLARED_SCOPES:
-        message = f"The view takes keys but declares nothing for {methods}, so it refuses every key there."
+        message = f"The view takes keys or tokens but declares nothing for {methods}, so it refuses every one there."
     else:
-        message = f"Any key will do for {methods}: the view names no scope and REQUIRE_DECLARED_SCOPES is off."
+        message = f"Any key or token will do for {methods}: the view names no scope and REQUIRE_DECLARED_SCOPES is off."
     yield Warning(
         message,
         hint="Require a scope with HasScopes or requires_scopes. Where any key is meant to do, write HasAPIKey and "
@@ -237,11 +205,11 @@ def _undeclared_or_open(endpoint: Endpoint) -> Iterator[CheckMessage]:
 
 def _late_authentication(endpoint: Endpoint) -> Iterator[CheckMessage]:
     classes = endpoint.listed("authentication_classes") or ()
-    first_key = next(index for index, item in enumerate(classes) if _is_subclass(item, APIKeyAuthentication))
-    if any(_is_subclass(item, SessionAuthentication) for item in classes[:first_key]):
+    first = next(index for index, item in enumerate(classes) if takes_our_credentials(item))
+    if any(is_subclass(item, SessionAuthentication) for item in classes[:first]):
         is_default = list(classes) == list(api_settings.DEFAULT_AUTHENTICATION_CLASSES)
         yield Warning(
-            "APIKeyAuthentication stands after SessionAuthentication.",
+            f"{classes[first].__name__} stands after SessionAuthentication.",
             hint="Put it first: REST framework takes 401 or 403, and WWW-Authenticate, from the first class, and a "
             "session would go before a key.",
             obj="REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']" if is_default else str(endpoint),
@@ -249,35 +217,20 @@ def _late_authentication(endpoint: Endpoint) -> Iterator[CheckMessage]:
         )
 
 
-def _nodes(*permissions: Any) -> Iterator[Any]:
-    """Yield *permissions* and all that their trees join."""
-    for permission in permissions:
-        yield permission
-        yield from _nodes(*operands_of(permission))
-
-
 def _asks_for_scopes(permission: Any) -> bool:
-    return any(_is_kind(node, HasScopes) for node in _nodes(permission))
+    return any(is_kind(node, HasScopes) for node in nodes(permission))
 
 
 def _admits_without_scopes(permission: Any) -> bool:
     """Whether a key that holds no scope could satisfy *permission*. Of what is not known here, yes."""
     operands = operands_of(permission)
-    if _joins_by(permission, NoneOf, NOT):
-        # What every key satisfies, none satisfies the reverse of. A subclass may be stricter.
-        return not any(operand in _ALWAYS_SATISFIED or type(operand) in _ALWAYS_SATISFIED for operand in operands)
-    if _joins_by(permission, AnyOf, OR):
+    if joins_by(permission, NoneOf, NOT):
+        return not any(map(is_always_satisfied, operands))
+    if joins_by(permission, AnyOf, OR):
         return any(map(_admits_without_scopes, operands))
     if operands:
         return all(map(_admits_without_scopes, operands))
-    return not (_is_kind(permission, HasScopes) or _is_kind(permission, IsSessionUser))
-
-
-_ALWAYS_SATISFIED = (HasAPIKey, IsAuthenticated, AllowAny)
-
-
-def _joins_by(permission: Any, ours: type, theirs: type) -> bool:
-    return _is_kind(permission, ours) or getattr(permission, "operator_class", None) is theirs
+    return not (is_kind(permission, HasScopes) or is_kind(permission, IsSessionUser))
 
 
 def _names_in(declared: Any) -> list[str]:
@@ -287,11 +240,3 @@ def _names_in(declared: Any) -> list[str]:
         if isinstance(value, str | list | tuple | set | frozenset):
             found += as_names(value)  # type: ignore[arg-type]  # a set will do
     return [name for name in found if isinstance(name, str)]
-
-
-def _is_kind(permission: Any, kind: type) -> bool:
-    return isinstance(permission, kind) or _is_subclass(permission, kind)
-
-
-def _is_subclass(item: Any, kind: type) -> bool:
-    return inspect.isclass(item) and issubclass(item, kind)

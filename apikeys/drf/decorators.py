@@ -88,11 +88,17 @@ class _Undeclared(HasScopes):
 
 def demands_of(callable_: Any) -> Iterator[Demand]:
     """Yield the demands on *callable_*, a view's handler or class, also where ``@api_view`` hides the function."""
-    yield from getattr(callable_, "scope_demands", ())
+    for function in functions_of(callable_):
+        yield from getattr(function, "scope_demands", ())
+
+
+def functions_of(callable_: Any) -> Iterator[Any]:
+    """Yield *callable_*, a view's handler or class, and what ``@api_view`` hides in it."""
+    yield callable_
     # REST framework makes a handler that holds the decorated function in its closure. Other closures may hold anything.
     if getattr(callable_, "__module__", None) == _API_VIEW_MODULE:
         for cell in getattr(callable_, "__closure__", None) or ():
-            yield from getattr(cell.cell_contents, "scope_demands", ())
+            yield cell.cell_contents
 
 
 def declares_scopes(view: Any, *, method: str) -> bool:

@@ -7,16 +7,23 @@ returns False only for a session user, to whom scopes mean nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.exceptions import APIException
-from rest_framework.permissions import BasePermission, BasePermissionMetaclass, OperandHolder, SingleOperandHolder
+from rest_framework.permissions import (
+    NOT,
+    BasePermission,
+    BasePermissionMetaclass,
+    OperandHolder,
+    SingleOperandHolder,
+)
 from rest_framework.request import Request
 
+from ..core.calls import note_refusal, note_scopes
 from ..core.principals import Principal
 from ..core.scopes import as_names
-from .refusals import Refused, missing_scope
+from .refusals import Refused, missing_credential, missing_scope
 
 if TYPE_CHECKING:
     # Not at run time: views import the classes that REST framework's settings name, which may be those below.
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 Match = Literal["all", "any"]
 
 
-class _Composable(BasePermissionMetaclass, OperandHolder, SingleOperandHolder):
+class Composable(BasePermissionMetaclass, OperandHolder, SingleOperandHolder):
     """
     Permission classes whose ``& | ~`` give a permission of ours.
 
@@ -63,14 +70,18 @@ class _Composable(BasePermissionMetaclass, OperandHolder, SingleOperandHolder):
         return _combined(NoneOf, cls)
 
 
-class _Demand(BasePermission, metaclass=_Composable):
+class CredentialPermission(BasePermission, metaclass=Composable):
     """A permission that knows keys."""
 
     #: Whether it says which keys may come in. A view without any such permission is closed to keys.
     opens_to_keys = False
+    #: Whether it says what else a key must have, so that it may be one of several ways where none opens to keys.
+    narrows_keys = False
+    #: What one request must hold at least, as authentications have it: ``"key"``, ``"token"``, both.
+    needs_credentials: ClassVar[tuple[str, ...]] = ()
 
 
-class _BoundByCall(_Composable):
+class _BoundByCall(Composable):
     def __call__(cls, *names: str, match: Match = "all") -> Any:
         # HasScopes("a") stands in permission_classes, whose items REST framework calls with nothing, for an instance:
         # it is a class.
@@ -82,10 +93,10 @@ class _BoundByCall(_Composable):
         if not all(isinstance(name, str) for name in names):
             message = f"Scopes are named by text: HasScopes('todo:read'), not {names!r}."
             raise TypeError(message)
-        return _subclass(cls, names=names, match=match)
+        return bound(cls, names=names, match=match)
 
 
-class HasScopes(_Demand, metaclass=_BoundByCall):
+class HasScopes(CredentialPermission, metaclass=_BoundByCall):
     """
     The credential has scopes.
 
@@ -103,15 +114,19 @@ class HasScopes(_Demand, metaclass=_BoundByCall):
         def __new__(cls, *names: str, match: Match = "all") -> Any: ...
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        principal = request.auth if isinstance(request.auth, Principal) else _principal(request)
+        principal = request.auth if isinstance(request.auth, Principal) else principal_of(request)
         if principal is None:
             return False
         required = self.required(request, view)
         if not required:
-            raise Refused("scopes_not_declared", request=request)
+            raise Refused("scopes_not_declared", about=principal.about, request=request)
         match_any = self.match == "any"
+        note_scopes(request._request, principal.scopes.intersection(required))
         if not (principal.has_any_scope(*required) if match_any else principal.scopes.issuperset(required)):
-            raise missing_scope(required, granted=principal.scopes, match_any=match_any, request=request)
+            note_refusal(request._request, "scope_missing")
+            raise missing_scope(
+                required, granted=principal.scopes, match_any=match_any, request=request, about=principal.about
+            )
         return True
 
     def required(self, request: Request, view: APIView) -> tuple[str, ...]:
@@ -121,33 +136,37 @@ class HasScopes(_Demand, metaclass=_BoundByCall):
         )
 
 
-class HasAPIKey(_Demand):
-    """Any working key will do, whatever its scopes."""
+class HasAPIKey(CredentialPermission):
+    """Any working key will do, whatever its scopes; a token alone is none."""
 
     opens_to_keys = True
+    needs_credentials = ("key",)
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return _principal(request) is not None
+        principal = principal_of(request)
+        if principal is not None and not principal.holds_key:
+            raise Refused("scopes_not_declared", about=principal.about, request=request)
+        return principal is not None
 
 
-class HasOwner(_Demand):
+class HasOwner(CredentialPermission):
     """The caller is a person, or acts for one. For views over a person's data; it opens no view to keys by itself."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        principal = _principal(request)
+        principal = principal_of(request)
         if principal is not None and not principal.acts_for_user:
-            raise Refused("owner_required", request=request)
+            raise Refused("owner_required", about=principal.about, request=request)
         return True
 
 
-class IsSessionUser(_Demand):
+class IsSessionUser(CredentialPermission):
     """The caller signed in as a person, without key or token."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return _principal(request) is None and request.auth is None
+        return principal_of(request) is None and request.auth is None
 
 
-class Combined(_Demand):
+class Combined(CredentialPermission):
     """
     Permissions joined by ``&``, ``|`` or ``~``.
 
@@ -161,7 +180,7 @@ class Combined(_Demand):
         self.parts = [operand() if callable(operand) else operand for operand in self.operands]
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        principal = _principal(request)
+        principal = principal_of(request)
         answers = [_ask(part, request, view) for part in self.parts]
         if self.admits([answer is True for answer in answers], is_key=principal is not None):
             return True
@@ -180,7 +199,7 @@ class Combined(_Demand):
             _ask(part, request, view) is True and bool(part.has_object_permission(request, view, obj))
             for part in self.parts
         ]
-        return self.admits(answers, is_key=_principal(request) is not None)
+        return self.admits(answers, is_key=principal_of(request) is not None)
 
 
 class AllOf(Combined):
@@ -195,13 +214,15 @@ class AnyOf(Combined):
     One operand admits.
 
     For a key only operands count that say which keys may come in: ``IsAuthenticated | HasScopes("w")`` is no way
-    around ``w``.
+    around ``w``. Where none does, as in ``HasClaim("a") | HasClaim("b")``, those count that say what else a key must
+    have; another permission has to open the view.
     """
 
     def admits(self, answers: list[bool], *, is_key: bool) -> bool:
-        return any(
-            answer and (not is_key or opens_to_keys(part)) for answer, part in zip(answers, self.parts, strict=True)
-        )
+        if not is_key:
+            return any(answers)
+        counting = which_count_for_keys(self.parts)
+        return any(answer and counts for answer, counts in zip(answers, counting, strict=True))
 
 
 class NoneOf(Combined):
@@ -211,7 +232,7 @@ class NoneOf(Combined):
         return not any(answers)
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        _principal(request)
+        principal_of(request)
         return self.admits([_ask(part, request, view) is True for part in self.parts], is_key=True)
 
 
@@ -219,7 +240,23 @@ def opens_to_keys(permission: Any) -> bool:
     """Whether *permission*, a class, an instance or a tree of either kind, says which keys may come in."""
     if getattr(permission, "opens_to_keys", False):
         return True
-    return any(opens_to_keys(operand) for operand in operands_of(permission))
+    operands = operands_of(permission)
+    if _turns_round(permission):
+        # "No key" says nothing of what a token must have: else ``~HasAPIKey`` would let in every token there is.
+        operands = tuple(operand for operand in operands if not getattr(operand, "needs_credentials", ()))
+    return any(map(opens_to_keys, operands))
+
+
+def which_count_for_keys(operands: Sequence[Any]) -> list[bool]:
+    """Return of each of *operands*, which ``|`` joins, whether it counts for a key."""
+    opening = list(map(opens_to_keys, operands))
+    return opening if any(opening) else list(map(narrows_keys, operands))
+
+
+def narrows_keys(permission: Any) -> bool:
+    """Whether *permission*, a class, an instance or a tree of either kind, is of what keys must have besides scopes."""
+    operands = operands_of(permission)
+    return all(map(narrows_keys, operands)) if operands else bool(getattr(permission, "narrows_keys", False))
 
 
 def operands_of(permission: Any) -> tuple[Any, ...]:
@@ -229,6 +266,11 @@ def operands_of(permission: Any) -> tuple[Any, ...]:
         return kind.operands
     found = (getattr(permission, name, None) for name in ("op1_class", "op2_class", "op1", "op2"))
     return tuple(operand for operand in found if operand is not None)
+
+
+def _turns_round(permission: Any) -> bool:
+    kind = permission if isinstance(permission, type) else type(permission)
+    return issubclass(kind, (NoneOf, NOT)) or getattr(permission, "operator_class", None) is NOT
 
 
 def named_scopes(declared: Any, *, method: str, action: str | None) -> tuple[str, ...]:
@@ -245,22 +287,23 @@ def named_scopes(declared: Any, *, method: str, action: str | None) -> tuple[str
     return as_names(declared or ())
 
 
-def _principal(request: Request) -> Principal | None:
+def principal_of(request: Request) -> Principal | None:
     """Return the principal, or None for a session user or another credential; refuse who sent none."""
     if isinstance(request.auth, Principal):
         return request.auth
     # UNAUTHENTICATED_USER may be None.
     if not getattr(request.user, "is_authenticated", False):
-        raise Refused("key_missing", request=request)
+        raise missing_credential(request)
     return None
 
 
-def _combined(kind: type[Combined], *operands: Any) -> Any:
-    return _subclass(kind, operands=operands)
-
-
-def _subclass(parent: Any, **attributes: Any) -> Any:
+def bound(parent: Any, **attributes: Any) -> Any:
+    """Return a subclass of *parent* with *attributes*, under its name."""
     return type(parent)(parent.__name__, (parent,), {"__module__": parent.__module__, **attributes})
+
+
+def _combined(kind: type[Combined], *operands: Any) -> Any:
+    return bound(kind, operands=operands)
 
 
 def _ask(permission: Any, request: Request, view: APIView) -> bool | APIException:

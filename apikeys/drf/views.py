@@ -1,13 +1,14 @@
-"""``whoami``: a first 200 without writing a view, and what a key is, asked by its holder."""
+"""``whoami``: a first 200 without writing a view, and what a key is and has left, asked by its holder."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from .. import quotas
 from ..core.principals import Principal
 from .authentication import APIKeyAuthentication
 from .permissions import HasAPIKey
@@ -15,7 +16,7 @@ from .refusals import iso
 
 
 class WhoamiView(APIView):
-    """The calling key: its id, name, client, owner, scopes and end."""
+    """The calling key: its id, name, client, owner, scopes, end, and what it may use."""
 
     authentication_classes = [APIKeyAuthentication]
     permission_classes = [HasAPIKey]
@@ -31,6 +32,15 @@ class WhoamiView(APIView):
                 "owner": principal.user.get_username() if principal.acts_for_user else None,
                 "scopes": sorted(principal.scopes),
                 "expires_at": iso(principal.expires_at) if principal.expires_at else None,
+                "rates": [str(rate) for rate in principal.rates],
+                "quotas": _quotas_of(principal),
             },
             headers={"Cache-Control": "no-store"},
         )
+
+
+def _quotas_of(principal: Principal) -> list[dict[str, Any]]:
+    return [
+        {"quota": str(quota), "remaining": remaining, "resets_at": iso(resets_at)}
+        for quota, remaining, resets_at in quotas.standing_of(principal.bucket, principal.quotas)
+    ]

@@ -21,6 +21,8 @@ from .words import PolicyCharField
 
 _RECENTLY = timedelta(hours=24)
 _OVERLAPS = (timedelta(0), timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
+#: The value of the radio beside numbers of seconds.
+_FIRST_USE = "first-use"
 
 
 class RotateKeyForm(ExpiryForm):
@@ -40,14 +42,24 @@ class RotateKeyForm(ExpiryForm):
         overlap = self.fields["overlap"]
         overlap.label = _("Keep the old key working for")
         overlap.error_messages["required"] = _("Choose how long the old key keeps working.")
-        default = policy.require_overlap(policy.DEFAULT)
-        lengths = sorted(length for length in {*_OVERLAPS, default} if length <= settings.MAX_OVERLAP)
-        overlap.choices = [(_seconds(length), _overlap_label(length, key=key, now=now)) for length in lengths]  # type: ignore[attr-defined]  # to mypy it is any field
+        default = min(settings.DEFAULT_OVERLAP, settings.MAX_OVERLAP)
+        self.lengths = sorted(length for length in {*_OVERLAPS, default} if length <= settings.MAX_OVERLAP)
+        choices = [(_seconds(length), _overlap_label(length, key=key, now=now)) for length in self.lengths]
+        if settings.MAX_OVERLAP > policy.FIRST_USE_OVERLAP:
+            self.lengths.append(settings.MAX_OVERLAP)
+            choices.append((_FIRST_USE, _first_use_label(key, now=now)))
+        overlap.choices = choices  # type: ignore[attr-defined]  # to mypy it is any field
         overlap.initial = _seconds(default)
 
-    def chosen_overlap(self) -> timedelta:
+    def chosen_overlap(self) -> policy.Overlap:
         """Return how long the old key is to work on."""
-        return timedelta(seconds=int(self.cleaned_data["overlap"]))
+        chosen: str = self.cleaned_data["overlap"]
+        return policy.FROM_FIRST_USE if chosen == _FIRST_USE else timedelta(seconds=int(chosen))
+
+    @property
+    def longest_overlap(self) -> timedelta:
+        """How long the old key could work on, if it did not expire."""
+        return self.lengths[-1]
 
     def refuse(self, error: errors.APIKeysError) -> None:
         """Show *error* beside the field that it belongs to."""
@@ -109,3 +121,13 @@ def _overlap_label(length: timedelta, *, key: APIKey, now: datetime) -> str:
         return _("Stop now")
     stops_at = policy.overlap_end(key, overlap=length, now=now)
     return _("%(length)s (until %(instant)s)") % {"length": span_of(length), "instant": absolute(stops_at)}
+
+
+def _first_use_label(key: APIKey, *, now: datetime) -> str:
+    stops_at = policy.overlap_end(key, overlap=policy.FROM_FIRST_USE, now=now)
+    text = _("until %(length)s after the new key is first used, never longer than %(longest)s (until %(instant)s)")
+    return text % {
+        "length": span_of(policy.FIRST_USE_OVERLAP),
+        "longest": span_of(settings.MAX_OVERLAP),
+        "instant": absolute(stops_at),
+    }

@@ -14,19 +14,20 @@ from django.utils.translation import gettext as _
 from .. import policy
 from ..core import errors
 from ..models import Client
-from ..registry import scope_registry
+from ..registry import scope_registry, unreserved_scopes
 from ..status import permission_sentence
 from .expiry import ExpiryForm
+from .limits import label_limits
 from .named import ClientField, PersonField
 from .page_form import Radios, without_keys
 from .permissions import Resource, ScopesField, picker
-from .words import NetworksField, PolicyCharField
+from .words import LimitsField, NetworksField, PolicyCharField
 
 PERSON, NOBODY = "person", "nobody"
 
 
 class IssueKeyForm(ExpiryForm):
-    """Name, client, owner, permissions, expiry, networks, note, and the one-time id of the form."""
+    """Name, client, owner, permissions, expiry, networks, limits, note, and the one-time id of the form."""
 
     name = PolicyCharField(cleaned_by=policy.clean_name, most=policy.MAX_NAME)
     client = ClientField()
@@ -34,6 +35,8 @@ class IssueKeyForm(ExpiryForm):
     owner = PersonField(required=False)
     scopes = ScopesField()
     allowed_networks = NetworksField()
+    rates = LimitsField(cleaned_by=policy.clean_rates)
+    quotas = LimitsField(cleaned_by=policy.clean_quotas)
     note = PolicyCharField(cleaned_by=policy.clean_note, required=False, most=policy.MAX_NOTE)
     form_id = forms.UUIDField(widget=forms.HiddenInput)
 
@@ -46,6 +49,8 @@ class IssueKeyForm(ExpiryForm):
         "expires",
         "custom_date",
         "allowed_networks",
+        "rates",
+        "quotas",
         "note",
         "form_id",
     ]
@@ -76,7 +81,7 @@ class IssueKeyForm(ExpiryForm):
     def summary(self) -> str:
         """Return what the key would be able to do, as chosen so far; empty where nothing is."""
         chosen = self["scopes"].value() or []
-        return permission_sentence(chosen, could_be=list(scope_registry())) if chosen else ""
+        return permission_sentence(chosen, could_be=unreserved_scopes()) if chosen else ""
 
     def clean_owner(self) -> Any:
         if self.cleaned_data.get("acts_for") == NOBODY:
@@ -124,6 +129,7 @@ class IssueKeyForm(ExpiryForm):
         ):
             self.fields[name].label = label
             self.fields[name].help_text = text
+        label_limits(self)
         self.fields["name"].widget.attrs["autofocus"] = True
         for name in ("name", "client", "owner"):
             self.fields[name].widget.attrs["autocomplete"] = "off"
@@ -161,11 +167,12 @@ class IssueKeyForm(ExpiryForm):
 
 
 def prefill_from_address(query: Any) -> dict[str, Any]:
-    """Return what ``?name=…&client=…&scope=todo:read&expires=30``, a link or a question, fills in."""
+    """Return what ``?name=…&client=…&scope=todo:read&expires=30&rate=20/s``, a link or a question, fills in."""
     query = without_keys(query)
     prefill = {name: query[name] for name in ("name", "client", "owner", "note") if query.get(name)}
     if scopes := [word for text in query.getlist("scope") for word in text.split()]:
         prefill["scopes"] = [name for name in scopes if name in scope_registry()]
+    prefill |= {f"{name}s": query.getlist(name) for name in ("rate", "quota") if query.get(name)}
     if query.get("expires"):
         prefill["expires"] = query["expires"]
     return prefill

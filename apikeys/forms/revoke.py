@@ -63,11 +63,11 @@ class RevokeKeyForm(ReasonForm):
     #: The replacement that the person was told of.
     seen_replacement = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, key: APIKey, now: datetime) -> None:
+    def __init__(self, data: Any = None, *, key: APIKey, now: datetime, reason: str = "") -> None:
         self.key = key
         self.phrase = key.name
         self.replacement = APIKey.objects.filter(replaces=key).first()
-        super().__init__(data, initial={"seen_replacement": self._replacement_id()})
+        super().__init__(data, initial={"seen_replacement": self._replacement_id(), "reason": reason})
         # Whoever uses it would notice: it is revoked only by typing its name.
         self.needs_confirmation = is_in_use(key, now=now)
         if self.needs_confirmation:

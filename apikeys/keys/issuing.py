@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from ..conf import settings
 from ..core import errors
 from ..issuance import IssuedKey, NewSecret
 from ..models import APIKey, Client, EventKind, RevocationReason, user_name_of
-from ..policy import DEFAULT, Choice, Lifetime
+from ..policy import DEFAULT, FROM_FIRST_USE, Choice, Lifetime, Overlap
 from . import rows
 from .revoking import stop
 
@@ -31,6 +31,9 @@ def issue(
     owner: Any = None,
     lifetime: Lifetime = DEFAULT,
     allowed_networks: Sequence[str] | None = None,
+    rates: str | Sequence[str] = (),
+    quotas: str | Sequence[str] = (),
+    claims: Mapping[str, Any] | None = None,
     note: str = "",
     by: Any = None,
     source: str = "python",
@@ -40,13 +43,15 @@ def issue(
     """
     Issue a key of *client* that acts for *owner*, or for nobody: a service key.
 
-    *lifetime* None means without end; *allowed_networks* None means from anywhere, empty from nowhere. A *form_id*
-    makes one key however often it is sent. *secret* is one that was hashed before, for this key alone.
+    *lifetime* None means without end; *allowed_networks* None means from anywhere, empty from nowhere. *rates* and
+    *quotas* count besides those of the project and the client, and for the replacements together with the key. *claims*
+    go before the client's. A *form_id* makes one key however often it is sent. *secret* is one that was hashed before,
+    for this key alone.
 
     Raises:
         APIKeysError: ``ChangeRefusedError`` or ``ScopeError``, whose class names what was refused.
     """
-    policy.require(permitted=policy.may_issue(by, owner=owner))
+    policy.require(permitted=policy.may_issue(by, owner=owner) and (not claims or policy.may_set_claims(by)))
     policy.require_owner(owner)
     policy.require_grantable(policy.require_scopes(scopes, client=client), by=by)
     policy.refuse_repeated_form(form_id)
@@ -57,6 +62,9 @@ def issue(
         owner=owner,
         acts_for_user=owner is not None,
         allowed_networks=None if allowed_networks is None else policy.clean_networks(allowed_networks),
+        rates=policy.clean_rates(rates),
+        quotas=policy.clean_quotas(quotas),
+        claims=policy.clean_claims(claims or {}),
         created_by=by,
         form_id=form_id,
     )
@@ -78,7 +86,14 @@ def issue(
             key=key,
             by=by,
             source=source,
-            details={"name": key.name, "scopes": key.scopes, "owner": user_name_of(owner)},
+            details={
+                "name": key.name,
+                "scopes": key.scopes,
+                "owner": user_name_of(owner),
+                "rates": key.rates,
+                "quotas": key.quotas,
+                "claims": key.claims,
+            },
             signal=signals.key_issued,
         )
     return issued
@@ -88,7 +103,7 @@ def issue(
 def rotate(
     key: APIKey,
     *,
-    overlap: timedelta | Literal[Choice.DEFAULT] = DEFAULT,
+    overlap: Overlap | Literal[Choice.DEFAULT] = DEFAULT,
     lifetime: Lifetime = DEFAULT,
     by: Any = None,
     source: str = "python",
@@ -98,8 +113,11 @@ def rotate(
     """
     Issue the replacement of *key*, which works on for *overlap* but never longer than it would have.
 
-    The replacement has the name, client, owner, scopes, networks and note of *key*, and by default its length of
-    life. Two rotations at once give one replacement. *secret* is one that was hashed before, for this rotation alone.
+    The replacement has the name, client, owner, scopes, networks, limits, claims and note of *key*, and by default its
+    length of life. Two rotations at once give one replacement. With ``FROM_FIRST_USE`` *key* stops
+    ``FIRST_USE_OVERLAP`` after the replacement is first used, as ``start_overlaps`` is told, or after ``MAX_OVERLAP``
+    if it never is.
+    *secret* is one that was hashed before, for this rotation alone.
 
     Raises:
         AlreadyRotatedError: If it has a replacement, which the error names.
@@ -120,6 +138,7 @@ def rotate(
             else policy.expiry(lifetime, client=old.client, now=now)
         )
         stops_at = policy.overlap_end(old, overlap=overlap, now=now)
+        from_use = policy.FIRST_USE_OVERLAP if overlap is FROM_FIRST_USE else None
         replacement = APIKey(
             mode=settings.MODE,
             client=old.client,
@@ -129,6 +148,10 @@ def rotate(
             acts_for_user=old.acts_for_user,
             scopes=old.scopes,
             allowed_networks=old.allowed_networks,
+            # Counted for the family, so that an overlap doubles nothing.
+            rates=old.rates,
+            quotas=old.quotas,
+            claims=old.claims,
             created_at=now,
             created_by=by,
             expires_at=expires_at,
@@ -137,15 +160,22 @@ def rotate(
             form_id=form_id,
         )
         issued = issuance.insert(replacement, secret)
-        APIKey.objects.using(rows.database()).filter(pk=old.pk, overlap_ends_at=None).update(overlap_ends_at=stops_at)
+        APIKey.objects.using(rows.database()).filter(pk=old.pk, overlap_ends_at=None).update(
+            overlap_ends_at=stops_at, overlap_from_use=from_use
+        )
         key.overlap_ends_at = old.overlap_ends_at = stops_at
+        key.overlap_from_use = old.overlap_from_use = from_use
         events.record(
             EventKind.ROTATED,
             client=old.client,
             key=old,
             by=by,
             source=source,
-            details={"replacement": replacement.key_id, "stops_at": stops_at.isoformat()},
+            details={
+                "replacement": replacement.key_id,
+                "stops_at": stops_at.isoformat(),
+                "from_first_use": from_use is not None,
+            },
             signal=signals.key_rotated,
             replacement=replacement,
         )
@@ -174,7 +204,9 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
             return
         locked.replaces = None
         locked.save(update_fields=["replaces"])
-        APIKey.objects.using(rows.database()).filter(pk=old.pk).update(overlap_ends_at=None, end_recorded_at=None)
+        APIKey.objects.using(rows.database()).filter(pk=old.pk).update(
+            overlap_ends_at=None, overlap_from_use=None, end_recorded_at=None
+        )
         events.record(
             EventKind.UNDELIVERED,
             client=old.client,

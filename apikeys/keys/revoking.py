@@ -34,9 +34,10 @@ def revoke(
     note: str = "",
     by: Any = None,
     source: str = "python",
+    address: str | None = None,
 ) -> list[APIKey]:
     """
-    Stop *key* for good, and return all keys that were stopped.
+    Stop *key* for good, and return all keys that were stopped. *address* is where that was asked from.
 
     They are one, unless *key* was rotated after it was read: then the caller could not know of the replacement and
     meant to leave nothing that works, so that is stopped too.
@@ -53,7 +54,7 @@ def revoke(
         # All keys before the first client, as everywhere.
         successors = list(rows.unseen_successors(key, current=locked))
         found = [locked, *(successor for successor in successors if not rows.is_revoked(successor))]
-        return [stop(each, reason=reason, note=note, by=by, source=source) for each in found]
+        return [stop(each, reason=reason, note=note, by=by, source=source, address=address) for each in found]
 
 
 def revoke_many(
@@ -92,7 +93,9 @@ def revoke_many(
     )
 
 
-def stop(key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: str) -> APIKey:
+def stop(
+    key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: str, address: str | None = None
+) -> APIKey:
     """Insert the revocation of the locked *key* with its event, in the caller's transaction; raises as ``revoke``."""
     key.client = _locked_clients({key.client_id})[key.client_id]
     try:
@@ -111,6 +114,7 @@ def stop(key: APIKey, *, reason: RevocationReason, note: str, by: Any, source: s
         key=key,
         by=by,
         source=source,
+        address=address,
         details={"reason": reason.value, "note": note},
         signal=signals.key_revoked,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import router
+from django.db import connections, router
 
 from ..models import APIKey, Client, KeyRevocation
 
@@ -32,6 +32,20 @@ def unseen_successors(key: APIKey, *, current: APIKey) -> Iterator[APIKey]:
     while successor is not None:
         yield locked(successor)
         successor = APIKey.objects.using(database()).filter(replaces=successor).first()
+
+
+def locked_family(key: APIKey) -> list[APIKey]:
+    """Return all keys of the family of *key* as they are now, locked, oldest first."""
+    family = APIKey.objects.using(database()).filter(family=key.family).order_by("pk")
+    # Not against what merely refers to the rows: events of requests with these keys need not wait.
+    no_key = connections[database()].features.has_select_for_no_key_update
+    found: list[APIKey] = []
+    while True:
+        known = len(found)
+        found = list(family.select_for_update(no_key=no_key))
+        # A rotation that held the newest key until now made another, with the limits as they were.
+        if len(found) == known:
+            return found
 
 
 def is_revoked(key: APIKey) -> bool:

@@ -14,6 +14,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 #: Far beyond every use, and near enough that adding it to a date stays within the calendar.
 _LONGEST = timedelta(days=36_500)
 Never = Literal["never"]
+FirstUse = Literal["first-use"]
 
 
 def duration(text: str) -> timedelta:
@@ -36,6 +37,11 @@ def duration(text: str) -> timedelta:
 def lifetime(text: str) -> timedelta | Never:
     """Return the length that *text* names, or ``"never"``; raises as ``duration``."""
     return "never" if text.strip().lower() == "never" else duration(text)
+
+
+def overlap(text: str) -> timedelta | FirstUse:
+    """Return the length that *text* names, or ``"first-use"``; raises as ``duration``."""
+    return "first-use" if text.strip().lower() == "first-use" else duration(text)
 
 
 def positive_number(text: str) -> int:

@@ -39,6 +39,9 @@ _WRONG_USE = (
     errors.OverlapRefusedError,
     errors.NameRefusedError,
     errors.NetworkSyntaxError,
+    errors.RateSyntaxError,
+    errors.TooManyLimitsError,
+    errors.ClaimRefusedError,
 )
 
 

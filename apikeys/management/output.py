@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from django.core.management.base import OutputWrapper
 
-from ..policy import is_unprintable
+from ..core.letters import is_unprintable
 
 SCHEMA = 1
 #: With a higher limit, JSON comes as lines.

@@ -58,14 +58,17 @@ class Rotation:
     key: APIKey
     #: When the old key stops, or would.
     stops_at: datetime
+    #: Whether that is only the latest instant, because it stops after the first use of its replacement.
+    waits: bool = False
     replacement: APIKey | None = None
     #: The code of what went wrong; None for nothing.
     error: str | None = None
 
     @classmethod
-    def planned(cls, key: APIKey, *, now: datetime, overlap: timedelta) -> Rotation:
+    def planned(cls, key: APIKey, *, now: datetime, overlap: policy.Overlap) -> Rotation:
         """Return what would happen to *key*."""
-        return cls(key=key, stops_at=policy.overlap_end(key, overlap=overlap, now=now))
+        stops_at = policy.overlap_end(key, overlap=overlap, now=now)
+        return cls(key=key, stops_at=stops_at, waits=overlap is policy.FROM_FIRST_USE)
 
 
 def selected(options: Mapping[str, Any], *, now: datetime) -> Selection:
@@ -123,6 +126,7 @@ def rotation_columns(*, now: datetime) -> list[Column[Rotation]]:
             text=_stops,
             rank=60,
         ),
+        Column(member="overlap_from", value=lambda row: "first_use" if row.waits else "rotation"),
         Column(member="replacement", value=lambda row: None if row.replacement is None else row.replacement.key_id),
         Column(member="error", value=lambda row: row.error),
     ]
@@ -191,4 +195,6 @@ def _key(row: Rotation) -> APIKey:
 
 def _stops(row: Rotation) -> str:
     text = columns.short_instant(row.stops_at)
-    return _("%(time)s (its own expiry)") % {"time": text} if row.stops_at == row.key.expires_at else text
+    if row.stops_at == row.key.expires_at:
+        return _("%(time)s (its own expiry)") % {"time": text}
+    return _("%(time)s at the latest") % {"time": text} if row.waits else text

@@ -48,6 +48,11 @@ def few_clients(*, most: int) -> list[Client]:
     return list(_clients().order_by("name")[:most])
 
 
+def all_clients() -> Iterator[Client]:
+    """Yield all clients by name."""
+    return iter(_clients().order_by("name").iterator(chunk_size=_BATCH))
+
+
 def person_called(username: str) -> Any:
     """
     Return the user with *username*.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .client import ApiKeyClient as ApiKeyClient
     from .leaks import assert_not_stored as assert_not_stored
     from .making import cheap_hashes as cheap_hashes
+    from .making import counting_by_hand as counting_by_hand
     from .making import make_key as make_key
     from .worker_processes import WorkerProcesses as WorkerProcesses
     from .worker_processes import hammering as hammering
@@ -25,6 +26,7 @@ _HOMES = {
     "assert_not_stored": "leaks",
     "assert_requires_scope": "assertions",
     "cheap_hashes": "making",
+    "counting_by_hand": "making",
     "hammering": "worker_processes",
     "make_key": "making",
 }

@@ -17,6 +17,7 @@ from django.db import connections
 
 from ..conf import settings
 from ..core import keyformat
+from ..core.errors import CredentialError
 
 #: A piece of a secret this long is found too, as in a line that was cut off.
 _PIECE = 12
@@ -26,18 +27,28 @@ def assert_not_stored(plaintext: str, *, also: Mapping[str, object] | None = Non
     """
     Assert that neither *plaintext* nor a part of its secret is in any table or cache, or in *also*.
 
-    *also* holds what the process can't find by itself, by what to call it: log text, headers, a client's cookies.
+    *plaintext* is a key, or any other secret: an access token, a refresh token, a code, a client secret. *also* holds
+    what the process can't find by itself, by what to call it: log text, headers, a client's cookies.
     What Django signs and packs, such as sessions and messages, is unpacked first.
 
     Raises:
         AssertionError: If it is; the message names the places, never the secret.
     """
-    key = keyformat.parse(plaintext, prefix=settings.PREFIX)
-    secret = plaintext.rpartition("_")[2]
-    pieces = {plaintext, secret[:_PIECE], secret[_PIECE : 2 * _PIECE], secret[-_PIECE:]}
+    what, secret = _named(plaintext)
+    starts = range(0, len(secret) - _PIECE + 1, _PIECE) if len(secret) >= 2 * _PIECE else ()
+    pieces = {plaintext, *(secret[start : start + _PIECE] for start in starts), secret[-_PIECE:]}
     places = (*_tables(), *_caches(), *((place, _text(value)) for place, value in (also or {}).items()))
     found = {place for place, text in places for layer in _layers(text) if any(piece in layer for piece in pieces)}
-    assert not found, f"the secret of key {key.key_id} is in: {', '.join(sorted(found))}"
+    assert not found, f"the secret{what} is in: {', '.join(sorted(found))}"
+
+
+def _named(plaintext: str) -> tuple[str, str]:
+    """Return what a message may call *plaintext*, and the part of it that is secret."""
+    try:
+        key = keyformat.parse(plaintext, prefix=settings.PREFIX)
+    except CredentialError:
+        return "", plaintext
+    return f" of key {key.key_id}", plaintext.rpartition("_")[2]
 
 
 def _tables() -> Iterator[tuple[str, str]]:

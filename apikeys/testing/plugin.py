@@ -1,4 +1,8 @@
-"""The pytest plug-in: fixtures, and a cheap hash for every key that a test makes. It loads by itself."""
+"""
+The pytest plug-in: fixtures, a cheap hash for every key that a test makes, and no thread that writes usage.
+
+It loads by itself.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,32 @@ def _cheap_api_key_hashes() -> Iterator[None]:
     from apikeys.testing import cheap_hashes  # noqa: PLC0415
 
     with cheap_hashes():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _usage_of_api_keys_by_hand() -> Iterator[None]:
+    # A thread that writes while a test runs meets its transaction, and leaves rows for the next one.
+    if not _is_installed():
+        yield
+        return
+    from apikeys.testing import counting_by_hand  # noqa: PLC0415
+
+    with counting_by_hand():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _usage_of_each_test_by_hand(_usage_of_api_keys_by_hand: None) -> Iterator[None]:
+    # Within that of the session: what one test has counted or left is nothing to the next.
+    if not _is_installed():
+        yield
+        return
+    from apikeys import pending  # noqa: PLC0415
+    from apikeys.testing import counting_by_hand  # noqa: PLC0415
+
+    pending.forget()
+    with counting_by_hand():
         yield
 
 

@@ -33,8 +33,7 @@ def main(descriptor: int) -> None:
     try:
         _set_up(channel.recv())
         channel.send(Ready(clock=time.monotonic()))
-        while True:
-            _do_round(channel.recv(), channel)
+        _do_rounds(channel)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # noqa: BLE001  # whatever it was, the test says it, and fails
@@ -64,16 +63,27 @@ def _tell_fault(**kwargs: object) -> None:
     got_request_exception.disconnect(dispatch_uid=__name__)
 
 
+def _do_rounds(channel: Connection[Any, Any]) -> None:
+    from . import counting_by_hand  # noqa: PLC0415
+
+    # Between two rounds another test has the database, which no thread of this process may write into.
+    with counting_by_hand():
+        while True:
+            _do_round(channel.recv(), channel)
+
+
 def _do_round(wanted: Round, channel: Connection[Any, Any]) -> None:
     from django.test import override_settings  # noqa: PLC0415
 
-    from .. import tag_secrets  # noqa: PLC0415
+    from .. import tag_secrets, usage  # noqa: PLC0415
 
     # Between two tests the tables were emptied, which no server lives to see.
     tag_secrets.forget_all()
     with override_settings(**wanted.settings):
         send = _over_http(wanted) if wanted.url.startswith(("http:", "https:")) else _through_wsgi(wanted)
-        channel.send(_hammer(send, channel))
+        answers = _hammer(send, channel)
+        usage.flush()
+        channel.send(answers)
 
 
 def _hammer(send: Send, channel: Connection[Any, Any]) -> list[Answer]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ..contender import Case, Package
+from .api_servers import APIServer, SimpleJWTES256, ToolkitAPIServer
 from .apikeys import APIKeys
+from .apikeys_tokens import APIKeysTokens
+from .authority import Authority
 from .drf_api_key import DRFAPIKey
 from .drf_token import DRFToken
 from .knox import Knox
@@ -21,6 +24,11 @@ _ALL: tuple[Package, ...] = (
     OAuthToolkit(),
     SimpleJWTStateless(),
     APIKeys(),
+    APIKeysTokens(),
+    Authority(),
+    APIServer(),
+    ToolkitAPIServer(),
+    SimpleJWTES256(),
 )
 
 

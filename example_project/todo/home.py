@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apikeys import keys
 from apikeys.core.errors import AlreadyIssuedError, APIKeysError
 
-from . import matrix, seed, steps, story
+from . import matrix, programs, roles, seed, steps, story
 from .demonstration import actors_of, demo_only
 from .reveal import reveal
 
@@ -31,16 +31,19 @@ def home(request: HttpRequest, *, problem: str = "", status: int = 200) -> HttpR
     """Show the page; a POST to it asks the API."""
     person, other = actors_of(request)
     try:
-        story.user_of(person)  # who is there once the data are
+        user = story.user_of(person)  # who is there once the data are
         is_asked = request.method == "POST" and not problem
         context: dict[str, Any] = {
-            "rows": matrix.asked(person, other=other, origin=request) if is_asked else matrix.not_asked(other=other),
+            "rows": matrix.rows(person, other=other, origin=request if is_asked else None),
             "steps": steps.steps(),
         }
     except ObjectDoesNotExist:
         return render(request, "todo/empty.html", status=503)
     context |= {
         "person": person,
+        "role": roles.of(user),
+        "roles": roles.SWITCHED,
+        "programs": programs.addresses(),
         "actors": story.ACTORS,
         "columns": matrix.columns(other),
         "is_asked": is_asked,

@@ -17,15 +17,27 @@ from django.db import transaction
 from django.utils import timezone
 
 from apikeys import clients, keys
-from apikeys.models import APIKey, Client, EventKind, KeyEvent, KeyRevocation, RevocationReason
+from apikeys.models import (
+    APIKey,
+    Client,
+    EventKind,
+    KeyEvent,
+    KeyNetwork,
+    KeyRevocation,
+    LastUse,
+    QuotaLedger,
+    RevocationReason,
+    UsageCount,
+)
 
-from . import story
+from . import roles, seed_kept, seed_oauth, seed_usage, story
 from .models import Todo
 
 _RANDOM_SEED = 2014
 _DAY = timedelta(days=1)
+_SERVED_FOR = 60 * _DAY
 #: Days from today, title, whether it is done.
-_TODOS: dict[str, tuple[tuple[int | None, str, bool], ...]] = {
+TODOS: dict[str, tuple[tuple[int | None, str, bool], ...]] = {
     story.RICHARD.username: (
         (-9, "Write the press release nobody will read", True),
         (-4, "Fix the compression benchmark", False),
@@ -59,7 +71,6 @@ _NOTES = (
     "Asked the owner: still needed.",
     "Used by the night job only.",
 )
-_ADDITIONS = (" Reviewed.", " Contact checked.", " Reviewed, contact checked.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +82,7 @@ class SeededKey:
     #: User name; empty for a service key.
     owner: str = ""
     scopes: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
     age: timedelta
     lifetime: timedelta = 90 * _DAY
     #: None for never.
@@ -86,7 +98,7 @@ def _key(app: story.App, name: str, **fields: Any) -> SeededKey:
 
 #: With the replacement of the one in overlap these are 14 keys, and every status.
 KEYS = (
-    _key(story.WEB, "Production", owner="richard", age=39 * _DAY, used_before=timedelta(minutes=2)),
+    _key(story.WEB, "Production", owner="richard", rates=("20/s",), age=39 * _DAY, used_before=timedelta(minutes=2)),
     _key(story.WEB, "Staging", owner="dinesh", age=86 * _DAY, used_before=timedelta(hours=3)),
     _key(story.WEB, "Old laptop", owner="richard", age=200 * _DAY, lifetime=365 * _DAY, used_before=120 * _DAY),
     _key(story.WEB, "Load test", owner="dinesh", age=30 * _DAY, used_before=4 * _DAY, revoked_before=3 * _DAY),
@@ -137,27 +149,47 @@ def seed() -> None:
     dice = random.Random(_RANDOM_SEED)  # noqa: S311  # the same story every time
     people = {person.username: _person(person) for person in story.PEOPLE}
     people[story.FORMER] = _former()
+    roles.seed(people)
     by = people[story.GILFOYLE.username]
     _seed_todos(people, now=now)
+    for server in story.SERVERS:
+        _seed_server(server, by=by, now=now)
     for app in story.APPS:
         _seed_client(app, by=by, dice=dice, now=now)
+        seed_oauth.register(app, by=by, now=now)
+    seed_oauth.consent(people[story.DINESH.username], now=now)
     for seeded in KEYS:
         owner = people[seeded.owner] if seeded.owner else None
         _seed_key(seeded, owner=owner, by=by, dice=dice, now=now)
+    seed_usage.seed(_seeded_keys(), now=now)
     people[story.FORMER].is_active = False
     people[story.FORMER].save(update_fields=["is_active"])
 
 
 @transaction.atomic
 def start_over() -> None:
-    """Delete every to-do, key and client, also those of visitors, and seed anew. People and their sessions stay."""
-    Todo.objects.all().delete()
+    """
+    Delete every to-do, key, client, consent and token, also those of visitors, and seed anew.
+
+    People, their roles and sessions stay. So does what the processes beside this site come with: they are told it once.
+    """
+    credentials = seed_kept.credentials()
+    seed_oauth.clear()
+    for model in (Todo, UsageCount, LastUse, KeyNetwork, QuotaLedger):
+        model._default_manager.all().delete()
     KeyEvent.objects.all().delete()
     KeyRevocation.objects.all().delete()
     APIKey.objects.update(replaces=None)
     APIKey.objects.all().delete()
     Client.objects.all().delete()
     seed()
+    seed_kept.restore(credentials)
+
+
+def _seeded_keys() -> list[APIKey]:
+    """Return the keys of ``KEYS``. Their replacements have a family in common with them."""
+    found = APIKey.objects.select_related("client").order_by("pk")
+    return list(found.filter(name__in=[seeded.name for seeded in KEYS]).exclude(note=story.VISITOR_NOTE))
 
 
 def _person(person: story.Person) -> Any:
@@ -187,7 +219,7 @@ def _former() -> Any:
 
 def _seed_todos(people: dict[str, Any], *, now: datetime) -> None:
     today = timezone.localdate(now)
-    for username, todos in _TODOS.items():
+    for username, todos in TODOS.items():
         for days, title, is_done in todos:
             due_on = None if days is None else today + days * _DAY
             Todo.objects.update_or_create(
@@ -198,6 +230,22 @@ def _seed_todos(people: dict[str, Any], *, now: datetime) -> None:
             )
 
 
+def _seed_server(server: story.Server, *, by: Any, now: datetime) -> None:
+    if Client.objects.filter(name=server.name).exists():
+        return
+    client = clients.create(
+        name=server.name,
+        # Its keys ask about other keys, and do nothing else.
+        allowed_scopes=["apikeys:introspect"],
+        description=server.description,
+        owner=by,
+        resource=server.resource,
+        by=by,
+    )
+    Client.objects.filter(pk=client.pk).update(created_at=now - _SERVED_FOR)
+    KeyEvent.objects.filter(client=client).update(at=now - _SERVED_FOR)
+
+
 def _seed_client(app: story.App, *, by: Any, dice: random.Random, now: datetime) -> None:
     if Client.objects.filter(name=app.name).exists():
         return
@@ -206,12 +254,15 @@ def _seed_client(app: story.App, *, by: Any, dice: random.Random, now: datetime)
         allowed_scopes=app.scopes,
         kind=app.kind,
         description=app.description,
+        contact="api@piedpiper.example",
         owner=by,
         allowed_networks=app.networks,
+        rates=app.rates,
+        quotas=app.quotas,
+        audiences=[server.resource for server in story.SERVERS],
         by=by,
     )
-    clients.edit(client, description=app.description + dice.choice(_ADDITIONS), by=by)
-    clients.edit(client, description=app.description, contact="api@piedpiper.example", by=by)
+    clients.set_claims(client, claims={"subscription": app.subscription}, by=by)
     Client.objects.filter(pk=client.pk).update(created_at=now - 300 * _DAY)
     _spread(KeyEvent.objects.filter(client=client), since=now - 300 * _DAY, until=now - 210 * _DAY, dice=dice)
 
@@ -229,7 +280,14 @@ def _seed_key(seeded: SeededKey, *, owner: Any, by: Any, dice: random.Random, no
 def _make(seeded: SeededKey, *, client: Client, owner: Any, by: Any, dice: random.Random) -> APIKey:
     scopes = seeded.scopes or seeded.app.scopes
     issued = keys.issue(
-        client, name=seeded.name, scopes=scopes, owner=owner, lifetime=seeded.lifetime, by=by, source="admin"
+        client,
+        name=seeded.name,
+        scopes=scopes,
+        rates=seeded.rates,
+        owner=owner,
+        lifetime=seeded.lifetime,
+        by=by,
+        source="admin",
     )
     for note in dice.sample(_NOTES, k=dice.choice((2, 3))):
         keys.edit(issued.key, name=seeded.name, note=note, by=by, source="admin")

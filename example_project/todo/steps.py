@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from apikeys.models import LAST_USED_ACCURACY, APIKey, EventKind, KeyEvent
 from apikeys.status import takes_effect
 
-from . import story
+from . import programs, story
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Step:
     title: str
     how: str
     is_done: bool
+    #: Where to go for it; empty where the text says so.
+    href: str = ""
 
 
 def steps() -> list[Step]:
@@ -32,6 +34,9 @@ def steps() -> list[Step]:
     refused = events.filter(kind=EventKind.USED_AFTER_END, key__revocation__isnull=False)
     # Who revokes in the admin is led to the key's page, which has the history.
     seen = events.filter(kind=EventKind.REVOKED, source="admin")
+    # The one consent that is seeded was given by no page.
+    consents = KeyEvent.objects.filter(kind=EventKind.CONSENT_GIVEN, source="page")
+    connected = consents.filter(client__name=story.SUMMARISER.name)
     return [
         Step(
             title=_("Call the API"),
@@ -53,6 +58,14 @@ def steps() -> list[Step]:
             )
             + f" {takes_effect()}",
             is_done=refused.exists(),
+        ),
+        Step(
+            title=_("Connect the Summariser, and read the consent page"),
+            how=_(
+                "Open it as Richard. The page says what Hooli will see, and what not. Take it back in “Connected apps”."
+            ),
+            is_done=connected.exists(),
+            href=programs.addresses()[programs.HOOLI.name],
         ),
         Step(
             title=_("Find it all in the history"),

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.test import Client as TestClient
 from django.test import override_settings
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from apikeys.conf import settings
+from tests.browser.windows import PATIENCE_MS, Window, Windows
+from tests.example_server import Demo, running_demo
 from tests.factories import ClientFactory, PersonFactory
 
 #: A name that is this machine, but no secure context as ``localhost`` is.
@@ -26,7 +29,8 @@ _ARGUMENTS = [
     "--disable-sync",
     f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
 ]
-_PATIENCE_MS = 10_000
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +43,12 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         yield browser
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="session")
+def windows(browser: Browser) -> Windows:
+    """Return the windows of this process that stand open for the next test."""
+    return Windows(browser)
 
 
 @pytest.fixture(scope="session")
@@ -72,36 +82,32 @@ def app(transactional_db: None) -> Any:
 class Desk:
     """A signed-in person's browser windows, and what went wrong in them."""
 
-    def __init__(self, browser: Browser, server: LiveServer, person: Any) -> None:
-        self.browser = browser
+    def __init__(self, windows: Windows, server: LiveServer, person: Any) -> None:
         self.url = server.url
         self.person = person
         self.faults: list[str] = []
-        self._contexts: list[BrowserContext] = []
+        self._windows = windows
+        self._taken: list[Window] = []
 
-    def context(self, *, url: str = "", **options: Any) -> BrowserContext:
-        """Return a new context, signed in at *url*."""
-        context = self.browser.new_context(base_url=url or self.url, **options)
-        context.set_default_timeout(_PATIENCE_MS)
+    def page(self, *, url: str = "", person: Any = None, **options: Any) -> Page:
+        """
+        Return an empty window, in which *person* is signed in at *url*; by default who sits here, at the server.
+
+        The next test gets the same one: take listeners off again, and leave no script in it.
+        """
+        window = self._windows.take(base_url=url or self.url, **options)
+        self._taken.append(window)
+        window.hears_console = self._note
         client = TestClient()
-        client.force_login(self.person)
+        client.force_login(person or self.person)
         cookie = client.cookies[django_settings.SESSION_COOKIE_NAME]
-        context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": url or self.url}])
-        context.on("console", lambda message: self._note(message.type, message.text))
-        context.on("weberror", lambda error: self.faults.append(str(error.error)))
-        # Leaving a reveal page asks; tests that care listen themselves, first.
-        context.on("dialog", lambda dialog: dialog.accept())
-        self._contexts.append(context)
-        return context
-
-    def page(self, **options: Any) -> Page:
-        """Return the window of a new context."""
-        return self.context(**options).new_page()
+        window.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": url or self.url}])
+        return window.page
 
     def close(self) -> None:
-        """Close all windows."""
-        for context in self._contexts:
-            context.close()
+        """Give all windows back."""
+        for window in self._taken:
+            self._windows.give_back(window)
 
     def _note(self, kind: str, text: str) -> None:
         # A status that a test asks for, and a header that plain HTTP makes useless, are no faults of the page.
@@ -111,9 +117,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(browser: Browser, live_server: LiveServer, person: Any) -> Iterator[Desk]:
+def desk(windows: Windows, live_server: LiveServer, person: Any) -> Iterator[Desk]:
     """Return the person's desk. A console error or a violation of the policy fails the test."""
-    desk = Desk(browser, live_server, person)
+    desk = Desk(windows, live_server, person)
     yield desk
     desk.close()
     assert desk.faults == []
@@ -122,4 +128,65 @@ def desk(browser: Browser, live_server: LiveServer, person: Any) -> Iterator[Des
 @pytest.fixture
 def page(desk: Desk) -> Page:
     """Return one window, with script, light, 1280 pixels wide."""
-    return desk.page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+    return desk.page()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Return the demonstration, its programs beside it: other processes, with settings and a database of their own."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def richards_cookies(windows: Windows, demo: Demo) -> Any:
+    """Return the cookies of Richard, whose password takes a while to check."""
+    window = windows.take(base_url=demo.url)
+    page = window.page
+    page.goto("/login/")
+    page.get_by_label("Username").fill("richard")
+    page.get_by_label("Password").fill("middle-out")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_title("To-dos – Pied Piper Todo")
+    cookies = window.context.cookies()
+    windows.give_back(window)
+    return cookies
+
+
+@contextmanager
+def richards_windows(windows: Windows, demo: Demo, cookies: Any) -> Iterator[Callable[..., Page]]:
+    """Yield a function that opens Richard's window; a word on its console or a call to a strange host is a fault."""
+    faults: list[str] = []
+    taken = []
+
+    def own_hosts_alone(request: Request) -> None:
+        if not request.url.startswith((f"{demo.url}/", f"{demo.hooli}/", f"{demo.piper}/", "data:")):
+            faults.append(request.url)
+
+    def open_window(width: int = 1280, *, is_signed_in: bool = True, **options: Any) -> Page:
+        window = windows.take(base_url=demo.url, width=width, height=900, **options)
+        taken.append(window)
+        window.hears_request = own_hosts_alone
+        window.hears_console = lambda _kind, text: faults.append(text)
+        if is_signed_in:
+            window.context.add_cookies(cookies)
+        return window.page
+
+    yield open_window
+    for each in taken:
+        windows.give_back(each)
+    assert faults == []
+
+
+@pytest.fixture
+def window(windows: Windows, demo: Demo, richards_cookies: Any) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a window for one test."""
+    with richards_windows(windows, demo, richards_cookies) as open_window:
+        yield open_window
+
+
+@pytest.fixture(scope="module")
+def open_windows(windows: Windows, demo: Demo, richards_cookies: Any) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a window for the tests of a file, which only look at what it shows."""
+    with richards_windows(windows, demo, richards_cookies) as open_window:
+        yield open_window

@@ -19,6 +19,8 @@ from apikeys import clients
 from apikeys.models import APIKey
 from apikeys.testing import ApiKeyClient, make_key
 from tests.admin_pages import ADD, LIST, issue_fields, keys_in
+from tests.exchanges import exchange, make_signing_key, poll, told_by
+from tests.introspection import Server
 
 _numbers = itertools.count(1)
 
@@ -36,6 +38,7 @@ def journeys() -> dict[str, Any]:
         issued_for_oneself,
         issued_for_another,
         suggestions,
+        tokens,
     ]
     return {journey.__name__: _outcome_of(journey) for journey in tried}
 
@@ -122,6 +125,25 @@ def suggestions() -> Any:
     found = admin()[0].post(f"{ADD}people/", {"q": "suggested-"}).json()["results"]
 
     return found == names
+
+
+def tokens() -> Any:
+    make_signing_key()
+    server = Server(resource="https://server.example", key=server_key("https://server.example"))
+    app = clients.create(name="App", allowed_scopes=["todo:read"], audiences=[server.resource])
+    people = [make_person(name) for name in ("works", "disabled", "gone")]
+    subjects = [told_by(exchange(make_key(client=app, owner=person)))["sub"] for person in people]
+    named = [f"user:{person.pk}" for person in people]
+    disable(people[1])
+    people[2].delete()
+
+    listed = poll(server)
+    return {"named": subjects == named, "disabled": list(listed.owners) == named[1:2], "gone": len(listed.keys)}
+
+
+def server_key(resource: str) -> Any:
+    client = clients.create(name="Server", allowed_scopes=["apikeys:introspect"], resource=resource)
+    return make_key(client=client, owner=make_person("operator"))
 
 
 def make_person(name: str, **fields: Any) -> Any:

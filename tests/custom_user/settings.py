@@ -13,6 +13,10 @@ INSTALLED_APPS = [*usual.INSTALLED_APPS, f"tests.custom_user.{_app}"]
 AUTH_USER_MODEL = f"{_app}.Member"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 # Tables as the models say: what migrations make of them is not the question.
-MIGRATION_MODULES: dict[str, None] = {app.rpartition(".")[2]: None for app in INSTALLED_APPS}
+MIGRATION_MODULES: dict[str, None] = {
+    **{app.rpartition(".")[2]: None for app in INSTALLED_APPS},
+    "apikeys_oauth": None,
+    "apikeys_authority": None,
+}
 ROOT_URLCONF = "tests.custom_user.urls"
 ALLOWED_HOSTS = ["testserver"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,12 +14,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from ... import clients, keys
+from ... import clients, issuance, keys, policy
 from ...core.errors import ClientNameTakenError, ScopeAboveCeilingError
 from ...issuance import IssuedKey
 from ...models import APIKey, Client, user_name_of
 from ...policy import DEFAULT, Lifetime
-from ...registry import scope_registry
+from ...registry import unreserved_scopes
 from .. import columns, delivery, selection
 from ..delivery import Destination
 from ..durations import lifetime
@@ -51,6 +52,11 @@ class Command(KeyCommand):
         )
         parser.add_argument("--lifetime", type=lifetime, metavar="TIME", help="How long it works: 30d, 12h or never.")
         parser.add_argument("--network", action="append", metavar="CIDR", help="Where it works from; repeatable.")
+        parser.add_argument("--rate", action="append", metavar="RATE", help="How fast: 600/min or 20/s; repeatable.")
+        parser.add_argument("--quota", action="append", metavar="QUOTA", help="How much: 100000/month; repeatable.")
+        parser.add_argument(
+            "--claim", action="append", type=_pair, metavar="NAME=VALUE", help="What it says besides; repeatable."
+        )
         parser.add_argument("--note", default="", help="What else there is to know.")
         parser.add_argument("--output", metavar="FILE", help="Write the key to this new file.")
         parser.add_argument("--show-secrets", action="store_true", help="Write the key to stdout though it is a pipe.")
@@ -64,7 +70,7 @@ class Command(KeyCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["scope"]:
             message = _("Name at least one --scope. Declared are: %(scopes)s.") % {
-                "scopes": ", ".join(scope_registry())
+                "scopes": ", ".join(unreserved_scopes())
             }
             raise RefusedError(message, code="scopes_empty", returncode=WRONG_USE)
         if options["create_owner"] and options["owner"] is None:
@@ -108,6 +114,8 @@ class Command(KeyCommand):
     def _issue(self, options: dict[str, Any], *, keep: bool) -> IssuedKey:
         self._new_owner: Any = None
         self._new_client: Client | None = None
+        # Before the transaction, which may hold rows, and on SQLite the one writer.
+        secret = issuance.new_secret()
         with _one_transaction(keep=keep):
             owner = None if options["service"] else self._owner(options["owner"], create=options["create_owner"])
             try:
@@ -118,8 +126,12 @@ class Command(KeyCommand):
                     owner=owner,
                     lifetime=_lifetime(options["lifetime"]),
                     allowed_networks=options["network"],
+                    rates=options["rate"] or (),
+                    quotas=options["quota"] or (),
+                    claims=policy.claims_from_texts(options["claim"] or ()),
                     note=options["note"],
                     source="command",
+                    secret=secret,
                 )
             except ScopeAboveCeilingError as error:
                 way_out = _("Change its permissions in the admin (Clients) or with clients.set_ceiling.")
@@ -155,7 +167,7 @@ class Command(KeyCommand):
             message = _("Say which --client: %(clients)s.") % {"clients": names}
             raise RefusedError(message, code="client_missing", returncode=WRONG_USE)
         try:
-            client = clients.create(name=DEFAULT_CLIENT, allowed_scopes=list(scope_registry()), source="command")
+            client = clients.create(name=DEFAULT_CLIENT, allowed_scopes=unreserved_scopes(), source="command")
         except ClientNameTakenError:
             # Another run made it in this moment.
             return selection.client_called(DEFAULT_CLIENT)
@@ -222,6 +234,9 @@ def _columns() -> list[Column[APIKey]]:
         Column(member="scopes", value=lambda key: list(key.scopes)),
         Column(member="expires_at", value=lambda key: iso(key.expires_at)),
         Column(member="allowed_networks", value=lambda key: key.allowed_networks),
+        Column(member="rates", value=lambda key: list(key.rates)),
+        Column(member="quotas", value=lambda key: list(key.quotas)),
+        Column(member="claims", value=lambda key: dict(key.claims)),
     ]
 
 
@@ -238,6 +253,13 @@ def _lifetime(given: Any) -> Lifetime:
     if given is None:
         return DEFAULT
     return None if given == "never" else given
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, is_there, value = text.partition("=")
+    if not (name and is_there):
+        raise ArgumentTypeError(_("Write it as NAME=VALUE."))
+    return name, value
 
 
 def _plaintext(issued: IssuedKey) -> str:

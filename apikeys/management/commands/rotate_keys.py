@@ -16,10 +16,11 @@ from ... import keys, policy
 from ...core.errors import AlreadyRotatedError, APIKeysError, KeyNotWorkingError
 from ...issuance import IssuedKey
 from ...models import APIKey
-from .. import delivery
+from .. import delivery, overlap_status
 from ..ahead import SecretsAhead
 from ..delivery import Destination
 from ..durations import duration
+from ..durations import overlap as overlap_argument
 from ..interruption import Interruption
 from ..key_command import DUE, FAILED, INTERRUPTED, SOME_FAILED, WRONG_USE, KeyCommand, RefusedError, limit_argument
 from ..output import Listing, Table
@@ -52,14 +53,28 @@ class Command(KeyCommand):
         parser.add_argument("--older-than", type=duration, metavar="TIME", help="Keys issued longer ago than this.")
         parser.add_argument("--expiring-within", type=duration, metavar="TIME", help="Keys that expire within this.")
         parser.add_argument("--leaked", action="store_true", help="The old keys stop at once: an overlap of 0.")
-        parser.add_argument("--overlap", type=duration, metavar="TIME", help="How long the old keys work on: 24h, 7d.")
+        parser.add_argument(
+            "--overlap",
+            type=overlap_argument,
+            metavar="TIME",
+            help="How long the old keys work on: 24h, 7d, or first-use: 24 hours from the first use of the new.",
+        )
         parser.add_argument("--output", metavar="FILE", help="Write the new keys to this new file, mode 0600.")
         parser.add_argument("--show-secrets", action="store_true", help="Write the new keys to stdout.")
         parser.add_argument("--no-input", action="store_true", help="Do not ask.")
         parser.add_argument("--check", action="store_true", help="Change nothing, and exit with 4 if keys are due.")
+        parser.add_argument(
+            "--status",
+            action="store_true",
+            help="Change nothing, and list the rotated keys whose overlap runs or ended in the last 7 days: whether "
+            "the old one is still used, and from where.",
+        )
         limit_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["status"]:
+            overlap_status.show(self, options)
+            return
         overlap = _overlap(options)
         chosen = selected(options, now=timezone.now())
         is_preview = options["dry_run"] or options["check"]
@@ -82,7 +97,9 @@ class Command(KeyCommand):
 class _Run:
     """One run: what it is about, how far it is, and where its rows and secrets go."""
 
-    def __init__(self, command: Command, chosen: Selection, *, overlap: timedelta, options: dict[str, Any]) -> None:
+    def __init__(
+        self, command: Command, chosen: Selection, *, overlap: policy.Overlap, options: dict[str, Any]
+    ) -> None:
         self._command = command
         self._chosen = chosen
         self._overlap = overlap
@@ -256,7 +273,7 @@ class _Run:
         self._command.remark(f"{key.key_id}: {detail}")
         if listing is not None:
             plan = self._planned(key)
-            listing.add(Rotation(key=key, stops_at=plan.stops_at, error=code))
+            listing.add(Rotation(key=key, stops_at=plan.stops_at, waits=plan.waits, error=code))
 
     def _say_what_was_done(self) -> None:
         counts, command = self.counts, self._command
@@ -293,20 +310,28 @@ class _Run:
         return Rotation.planned(key, now=self._now, overlap=self._overlap)
 
     def _done(self, key: APIKey, issued: IssuedKey) -> Rotation:
-        return Rotation(key=key, stops_at=key.overlap_ends_at or self._now, replacement=issued.key)
+        return Rotation(
+            key=key,
+            stops_at=key.overlap_ends_at or self._now,
+            waits=key.overlap_from_use is not None,
+            replacement=issued.key,
+        )
 
     def _with_numbers(self, sentence: str) -> str:
         numbers = {name: f"{count:,}" for name, count in self.counts.items()}
         return sentence % {**numbers, "phrase": self._chosen.phrase}
 
 
-def _overlap(options: dict[str, Any]) -> timedelta:
+def _overlap(options: dict[str, Any]) -> policy.Overlap:
     if options["leaked"]:
         if options["overlap"]:
             message = _("--leaked means that the old keys stop at once. Leave --overlap out.")
             raise RefusedError(message, code="wrong_use", returncode=WRONG_USE)
         return timedelta(0)
-    return policy.require_overlap(policy.DEFAULT if options["overlap"] is None else options["overlap"])
+    given = options["overlap"]
+    if given == "first-use":
+        return policy.FROM_FIRST_USE
+    return policy.require_overlap(policy.DEFAULT if given is None else given)
 
 
 @sensitive_variables()

@@ -30,12 +30,15 @@
         mayLeave = (await copy(field.value, selectKey)) || mayLeave;
     });
 
-    copyCommand.hidden = false;
-    copyCommand.addEventListener("click", () => {
-        const chosen = document.querySelector("input[name=snippet]:checked").value;
-        const snippet = document.querySelector(`.apikeys-snippet-${chosen}`);
-        copy(snippet.textContent, () => getSelection().selectAllChildren(snippet));
-    });
+    // Only a key comes with commands to try it.
+    if (copyCommand) {
+        copyCommand.hidden = false;
+        copyCommand.addEventListener("click", () => {
+            const chosen = document.querySelector("input[name=snippet]:checked").value;
+            const snippet = document.querySelector(`.apikeys-snippet-${chosen}`);
+            copy(snippet.textContent, () => getSelection().selectAllChildren(snippet));
+        });
+    }
 
     for (const id of ["stored", "revoke"]) {
         document.getElementById(id)?.addEventListener("click", () => {

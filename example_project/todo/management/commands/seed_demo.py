@@ -35,7 +35,8 @@ class Command(BaseCommand):
             _counted(active.filter(is_superuser=True).count(), "administrator", "administrators"),
             _counted(people.filter(is_active=False).count(), "disabled person", "disabled people"),
             _counted(Todo.objects.count(), "to-do", "to-dos"),
-            _counted(Client.objects.count(), "app", "apps"),
+            _counted(Client.objects.filter(resource=None).count(), "app", "apps"),
+            _counted(Client.objects.exclude(resource=None).count(), "API server", "API servers"),
             _counted(APIKey.objects.count(), "key", "keys"),
             _counted(KeyEvent.objects.count(), "event", "events"),
         ]

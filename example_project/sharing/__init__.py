@@ -1,0 +1,1 @@
+"""Sharing: an API server that asks the authority about every key."""

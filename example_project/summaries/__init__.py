@@ -1,0 +1,1 @@
+"""Summaries: an API server that reads signed tokens by itself."""
