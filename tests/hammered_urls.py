@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from django.urls import path
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
+from apikeys.drf import KeyRateThrottle
 from tests.request_path_urls import KeyView, Reads
 
 _seen: set[str] = set()
@@ -58,10 +62,26 @@ class Dying(KeyView):
         return Response()
 
 
+class Unequal(KeyView):
+    """Keeps the process that comes first away from the quota for a while, by a file that the address names."""
+
+    throttle_classes = [KeyRateThrottle]
+
+    def check_throttles(self, request: Any) -> None:
+        with suppress(FileExistsError):
+            Path(request.GET["late"]).touch(exist_ok=False)
+            time.sleep(0.5)
+        super().check_throttles(request)
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
 urlpatterns = [
     path("reads/", Reads.as_view()),
     path("cached/", Cached.as_view()),
     path("faulty/", Faulty.as_view()),
     path("silent/", Silent.as_view()),
     path("dying/", Dying.as_view()),
+    path("unequal/", Unequal.as_view()),
 ]

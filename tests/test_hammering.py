@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.documents import ROOT, blocks
 from tests.everywhere import children
 
 VIEWS = {"ROOT_URLCONF": "tests.hammered_urls"}
+A_WHILE_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,16 @@ def test_admission_from_a_memory_is_found(two_processes):
         keys.revoke(issued.key, reason="leaked")
         with pytest.raises(AssertionError, match="too late"):
             proof.assert_refused()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_asks_again_before_each_was_admitted(two_processes, settings, tmp_path):
+    settings.APIKEYS = {**settings.APIKEYS, "QUOTAS": ["2/month"], "QUOTA_BLOCK": 1}
+
+    with two_processes.hammering(f"/unequal/?late={tmp_path / 'late'}", make_key(), settings=VIEWS) as round_:
+        figures = round_.finish(since=A_WHILE_AGO)
+
+    assert figures.answers["200"] == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Send requests to *url*, one after the other, until told to finish."""
+    """Send a request to *url*, tell its answer, and once told to go on send others, until told to finish."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -47,6 +47,11 @@ class Answer:
     def is_admitted(self) -> bool:
         """Whether the key was let in."""
         return self.status < 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoOn:
+    """Everybody's first request is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
 
-from .rounds import Answer, Failed, Finish, Ready, Round, Setup
+from .rounds import Answer, Failed, Finish, GoOn, Ready, Round, Setup
 
 #: Nobody may be left who tells it to stop.
 _LONGEST_ROUND_SECONDS = 600
@@ -89,7 +89,7 @@ def _do_round(wanted: Round, channel: Connection[Any, Any]) -> None:
 def _hammer(send: Send, channel: Connection[Any, Any]) -> list[Answer]:
     """Tell the first answer at once, and return all of them when the round is over."""
     answers: list[Answer] = []
-    finish: Finish | None = None
+    heard: Finish | GoOn | None = None
     give_up_at = time.monotonic() + _LONGEST_ROUND_SECONDS
     done = 0
     while time.monotonic() < give_up_at:
@@ -97,13 +97,15 @@ def _hammer(send: Send, channel: Connection[Any, Any]) -> list[Answer]:
         status, body = send()
         answer = Answer(started_at=started_at, finished_at=time.monotonic(), status=status, code=_code(status, body))
         answers.append(answer)
-        if len(answers) == 1:
+        if heard is None:
             channel.send(answer)
-        if finish is None and channel.poll():
-            finish = channel.recv()
-        if finish is not None:
-            done += started_at > finish.after
-            if done >= finish.requests:
+            # A worker that runs ahead could use up a quota before a slow one has asked once.
+            heard = channel.recv()
+        elif isinstance(heard, GoOn) and channel.poll():
+            heard = channel.recv()
+        if isinstance(heard, Finish):
+            done += started_at > heard.after
+            if done >= heard.requests:
                 return answers
     message = f"nobody ended the round in {_LONGEST_ROUND_SECONDS} s"
     raise TimeoutError(message)

@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from django.db import connections
 
 from ..keys import IssuedKey
-from .rounds import Answer, Failed, Finish, Ready, Round, Setup
+from .rounds import Answer, Failed, Finish, GoOn, Ready, Round, Setup
 
 #: What each worker asks once more after the bound, so that an answer from a stale memory would show.
 _REQUESTS_AFTER = 10
@@ -173,6 +173,7 @@ class WorkerProcesses:
         try:
             refused = sorted({str(answer) for answer in first if not answer.is_admitted})
             assert not refused, f"not admitted before the change: {', '.join(refused)}"
+            self._tell(GoOn())
             yield hammering
         finally:
             hammering.end()
