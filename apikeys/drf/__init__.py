@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .authentication import APIKeyAuthentication as APIKeyAuthentication
@@ -18,27 +19,19 @@ if TYPE_CHECKING:
     from .throttling import KeyRateThrottle as KeyRateThrottle
     from .throttling import counts_as as counts_as
 
-_HOMES = {
-    "APIKeyAuthentication": "authentication",
-    "requires_scopes": "decorators",
-    "HasAPIKey": "permissions",
-    "HasClaim": "claims",
-    "HasOwner": "permissions",
-    "HasScopes": "permissions",
-    "IsSessionUser": "permissions",
-    "KeyRateThrottle": "throttling",
-    "counts_as": "throttling",
-    "missing_scope_response": "refusals",
-    "refusal_response": "refusals",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "APIKeyAuthentication": "authentication",
+        "requires_scopes": "decorators",
+        "HasAPIKey": "permissions",
+        "HasClaim": "claims",
+        "HasOwner": "permissions",
+        "HasScopes": "permissions",
+        "IsSessionUser": "permissions",
+        "KeyRateThrottle": "throttling",
+        "counts_as": "throttling",
+        "missing_scope_response": "refusals",
+        "refusal_response": "refusals",
+    },
+)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .proofs import ProofMiddleware as ProofMiddleware
     from .usage import UsageMiddleware as UsageMiddleware
 
-_HOMES = {"ProofMiddleware": "proofs", "UsageMiddleware": "usage"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__, __dir__ = lazy_names(__name__, {"ProofMiddleware": "proofs", "UsageMiddleware": "usage"})

@@ -6,27 +6,20 @@ Names load on first use: settings import ``apikeys.oauth.defaults`` before any m
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .authentication import OAuthTokenAuthentication as OAuthTokenAuthentication
     from .layered import HasUserConsent as HasUserConsent
     from .layered import LayeredAuthentication as LayeredAuthentication
 
-_HOMES = {
-    "OAuthTokenAuthentication": "authentication",
-    "HasUserConsent": "layered",
-    "LayeredAuthentication": "layered",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "OAuthTokenAuthentication": "authentication",
+        "HasUserConsent": "layered",
+        "LayeredAuthentication": "layered",
+    },
+)

@@ -6,8 +6,9 @@ The pytest fixtures ``make_api_key`` and ``api_key_client`` come by themselves; 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .assertions import assert_requires_scope as assert_requires_scope
@@ -20,24 +21,16 @@ if TYPE_CHECKING:
     from .worker_processes import hammering as hammering
 
 # pytest imports the plug-in, and with it this package, before a project has named its settings.
-_HOMES = {
-    "ApiKeyClient": "client",
-    "WorkerProcesses": "worker_processes",
-    "assert_not_stored": "leaks",
-    "assert_requires_scope": "assertions",
-    "cheap_hashes": "making",
-    "counting_by_hand": "making",
-    "hammering": "worker_processes",
-    "make_key": "making",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ApiKeyClient": "client",
+        "WorkerProcesses": "worker_processes",
+        "assert_not_stored": "leaks",
+        "assert_requires_scope": "assertions",
+        "cheap_hashes": "making",
+        "counting_by_hand": "making",
+        "hammering": "worker_processes",
+        "make_key": "making",
+    },
+)
