@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import override_settings
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apikeys import counting, quotas
@@ -66,8 +66,20 @@ def amounts(limits_of):
     return (Quota(period="day", amount=limits_of[0]), Quota(period="month", amount=limits_of[1]))
 
 
+#: What a refused request puts back must not be spent again where a lower quota has no room for it any more.
+LOWERED_AND_UNDONE = [
+    ("spend", 0, 1),
+    ("spend", 1, 1),
+    ("limit", 0, 1),
+    ("spend", 1, 1),
+    ("undo", 1, 0),
+    ("spend", 1, 1),
+]
+
+
 @pytest.mark.parametrize("block", [1, 10])
 @given(trace=st.lists(st.one_of(spends, spends, spends, undoes, ends, passes, limits), max_size=40))
+@example(trace=LOWERED_AND_UNDONE)
 @settings(max_examples=30, deadline=None)
 def test_any_trace_admits_what_a_plain_count_would(block, trace):
     with (

@@ -38,7 +38,7 @@ def standings_of(quotas_of: Mapping[str, Sequence[Quota]], *, now: datetime | No
         for family, quotas in quotas_of.items()
         for quota in quotas
     ]
-    taken = rows.taken_of(wanted)
+    taken = rows.taken_of(wanted, alias=rows.database().alias)
     return {
         family: [_balance(family, quota, taken, span=spans[quota.period]) for quota in quotas]
         for family, quotas in quotas_of.items()

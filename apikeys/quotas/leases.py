@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError
 
 from .. import counting
 from ..conf import settings
+from ..counting import Database
 from . import rows
 from .rows import Account
 
@@ -38,7 +39,8 @@ class Lease:
         self.account = account
         self.is_kept = is_kept
         self.left = 0
-        self.database = rows.database_name()
+        #: Whose ledger all of this is about, whatever a router says to another request, or to a thread without one.
+        self.database = rows.database()
         self.used_at = time.monotonic()
         self._lock = threading.Lock()
         #: The quota that ``left`` was leased under.
@@ -82,19 +84,23 @@ class Lease:
         with self._lock:
             # A process never holds more than what a lease leaves it with, or it would keep others from it.
             most = settings.QUOTA_BLOCK - 1 if self.is_kept else 0
+            if self._taken is not None and self._taken > self._amount:
+                # The quota was lowered: others may have spent all that it allows, and only the ledger knows.
+                most = 0
             self._refused = None
             left = self.left + cost
             self.left = min(left, max(most, self.left))
             excess = left - self.left
             self._taken = None if self._taken is None else self._taken - excess
         if excess:
-            rows.give_back(self.account, excess)
+            rows.give_back(self.account, excess, alias=self.database.alias)
 
     def remaining(self, *, amount: int) -> int:
         """Return what is left of *amount*, as far as this process knows; it asks the ledger if it never did."""
         with self._lock:
             if self._taken is None:
-                self._taken = rows.taken_of([self.account]).get(self.account, 0)
+                taken = rows.taken_of([self.account], alias=self.database.alias)
+                self._taken = taken.get(self.account, 0)
             return max(0, amount - self._taken + self.left)
 
     def close(self) -> int:
@@ -114,13 +120,15 @@ class Lease:
         # Before the ledger has it: an answer that gets lost on its way must not count the units twice.
         left, self.left = self.left, 0
         if left:
-            rows.give_back(self.account, left)
+            rows.give_back(self.account, left, alias=self.database.alias)
 
     def _lease(self, cost: int, *, amount: int) -> bool:
         if self.is_refusing(cost, amount=amount):
             return False
         most = settings.QUOTA_BLOCK if self.is_kept else 1
-        units, self._taken = rows.lease(self.account, amount=amount, least=cost - self.left, most=most)
+        units, self._taken = rows.lease(
+            self.account, amount=amount, least=cost - self.left, most=most, alias=self.database.alias
+        )
         self._amount = amount
         self.left += units
         if not units:
@@ -163,20 +171,27 @@ def return_all() -> None:
 
 
 def _return(due: Sequence[Lease]) -> None:
-    # A test run puts its own database away at its end, and the project's back in its place.
-    here = [lease for lease in due if lease.database == rows.database_name()]
+    # One after the other: what is due in a database that is away must not keep the others' from theirs.
+    for database in dict.fromkeys(lease.database for lease in due):
+        _return_to(database, [lease for lease in due if lease.database == database])
+
+
+def _return_to(database: Database, due: Sequence[Lease]) -> None:
+    # A test run puts its own database away at its end, and the project's back in its place. What was leased goes with
+    # its ledger then: there is nowhere to give it back to, and no row of the project's may have it.
+    is_there = rows.is_still_there(database)
     try:
         # Here already: what is taken out of memory while the database is away would be lost for the period.
-        if any(lease.left for lease in here):
-            rows.connect()
+        if is_there and any(lease.left for lease in due):
+            rows.connect(database.alias)
         for lease in due:
             units = lease.close()
             with _lock:
                 # Another one by now, where two return at once: what it holds is not given back here.
                 if _leases.get(lease.account) is lease:
                     del _leases[lease.account]
-            if units and lease in here:
-                rows.give_back(lease.account, units)
+            if units and is_there:
+                rows.give_back(lease.account, units, alias=database.alias)
     except (DatabaseError, InterfaceError):
         logger.warning("could not give back quotas that nobody spends", exc_info=True)
 

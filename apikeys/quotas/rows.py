@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Q, QuerySet
 
 from ..core.rates import Period
+from ..counting import Database
 from ..models import QuotaLedger
 
 #: How often a lease is tried for as many units as are wanted, before it is tried for what is needed.
@@ -35,13 +36,13 @@ class Leased(NamedTuple):
     taken: int
 
 
-def lease(account: Account, *, amount: int, least: int, most: int) -> Leased:
+def lease(account: Account, *, amount: int, least: int, most: int, alias: str) -> Leased:
     """
-    Take at least *least* and about *most* units of *amount* from the ledger, or none. They outlive a transaction.
+    Take at least *least* and about *most* units of *amount* from *alias*' ledger, or none. They outlive a transaction.
 
     The less is left the less is taken at once, a tenth at most, so that little lies idle in other processes at the end.
     """
-    with _kept_by_itself() as alias:
+    with _kept_by_itself(alias):
         for _ in range(_TRIES):
             taken = _taken(account, alias=alias)
             if taken is None:
@@ -59,25 +60,25 @@ def lease(account: Account, *, amount: int, least: int, most: int) -> Leased:
         return Leased(units=units, taken=_taken(account, alias=alias) or 0)
 
 
-def give_back(account: Account, units: int) -> None:
+def give_back(account: Account, units: int, *, alias: str) -> None:
     """Return *units* to the ledger; nothing where its row does not have so many, because it is another database's."""
-    with _kept_by_itself() as alias:
+    with _kept_by_itself(alias):
         _rows([account], alias=alias).filter(taken__gte=units).update(taken=F("taken") - units)
 
 
-def taken_of(accounts: Iterable[Account]) -> dict[Account, int]:
+def taken_of(accounts: Iterable[Account], *, alias: str) -> dict[Account, int]:
     """Return what is taken of each of *accounts*, where anything ever was. One query."""
     wanted = list(accounts)
     if not wanted:
         return {}
-    values = _rows(wanted, alias=_database()).values_list("family", "period", "starts_at", "taken")
+    values = _rows(wanted, alias=alias).values_list("family", "period", "starts_at", "taken")
     taken = {(family, period, starts_at): taken for family, period, starts_at, taken in values}
     return {account: taken[account] for account in wanted if account in taken}
 
 
 def delete_before(instant: datetime) -> int:
     """Delete what is known of days and months that began before *instant*, and return how many rows that were."""
-    return QuotaLedger.objects.using(_database()).filter(starts_at__lt=instant).delete()[0]
+    return QuotaLedger.objects.using(database().alias).filter(starts_at__lt=instant).delete()[0]
 
 
 def is_bound_to_transaction() -> bool:
@@ -87,32 +88,36 @@ def is_bound_to_transaction() -> bool:
     SQLite has one writer: a second connection would wait for the transaction that waits for it. And nobody but a
     ``TestCase`` sees what is in its transaction.
     """
-    connection = connections[_database()]
-    return _is_in_transaction(connection) and (connection.vendor == "sqlite" or _is_of_test_case(connection))
+    return _is_bound(connections[database().alias])
 
 
-def database_name() -> str:
-    """Return which database the ledger is in. A test run puts another one in the place of the project's."""
-    return str(connections[_database()].settings_dict["NAME"])
+def database() -> Database:
+    """Return the database whose ledger counts now: a project may have several, and a router that asks the request."""
+    alias = router.db_for_write(QuotaLedger)
+    return Database(alias=alias, name=_name_of(alias))
 
 
-def connect() -> None:
+def is_still_there(leased_from: Database) -> bool:
+    """Whether *leased_from* goes by its alias still: a test run puts another one in the place of the project's."""
+    return _name_of(leased_from.alias) == leased_from.name
+
+
+def connect(alias: str) -> None:
     """
-    Open the connection to the ledger, if it is not open.
+    Open the connection to *alias*' ledger, if it is not open.
 
     Raises:
         DatabaseError: If that fails.
     """
-    connections[_database()].ensure_connection()
+    connections[alias].ensure_connection()
 
 
 @contextmanager
-def _kept_by_itself() -> Iterator[str]:
+def _kept_by_itself(alias: str) -> Iterator[None]:
     """Let statements of this thread commit by themselves, if that is possible, also where a transaction is open."""
-    alias = _database()
     connection = connections[alias]
-    if not _is_in_transaction(connection) or is_bound_to_transaction():
-        yield alias
+    if not _is_in_transaction(connection) or _is_bound(connection):
+        yield
         return
     # In the view's transaction the lease would be rolled back while this process spends it, and the row would stay
     # locked for every other process until the view ends.
@@ -122,7 +127,7 @@ def _kept_by_itself() -> Iterator[str]:
     separate.settings_dict["OPTIONS"].pop("pool", None)
     connections[alias] = separate
     try:
-        yield alias
+        yield
     finally:
         connections[alias] = connection
         separate.close()
@@ -149,8 +154,13 @@ def _rows(accounts: Iterable[Account], *, alias: str) -> QuerySet[QuotaLedger]:
     return QuotaLedger.objects.using(alias).filter(wanted).order_by()
 
 
-def _database() -> str:
-    return router.db_for_write(QuotaLedger)
+def _name_of(alias: str) -> str:
+    # A project that makes connections as it goes along may have put this one away.
+    return str(connections.settings.get(alias, {}).get("NAME", ""))
+
+
+def _is_bound(connection: BaseDatabaseWrapper) -> bool:
+    return _is_in_transaction(connection) and (connection.vendor == "sqlite" or _is_of_test_case(connection))
 
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
