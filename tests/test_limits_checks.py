@@ -29,7 +29,7 @@ def ids(settings):
         settings.ROOT_URLCONF = tuple(path(f"{number}/", item) for number, item in enumerate(callbacks))
         messages = run_checks(tags=["apikeys"], include_deployment_checks=deploy)
         found = [message.id.removeprefix("apikeys.") for message in messages]
-        return [name for name in found if name in {"E001", "E006", "E007", "E008", "W210", "W211"}]
+        return [name for name in found if name in {"E001", "E006", "E007", "E008", "W210", "W211", "W231"}]
 
     return check
 
@@ -147,7 +147,6 @@ def own_throttles(self):
         pytest.param({"LIMIT_SCOPES": {"search": ["1/min"]}}, key_view(), ["W211"], id="scopes"),
         pytest.param({}, key_view(), [], id="no limits"),
         pytest.param({"RATES": ["1/min"]}, counting(), [], id="counted"),
-        pytest.param({"RATES": ["1/min"]}, key_view(authentication_classes=[]), [], id="no keys"),
         pytest.param({"RATES": ["1/min"]}, key_view(get_throttles=own_throttles), [], id="by a method"),
     ],
 )
@@ -155,3 +154,47 @@ def test_limits_that_a_view_does_not_count_are_warned_of(settings, ids, given, v
     with_settings(settings, **given)
 
     assert ids(view) == found
+
+
+def by_verify(request):
+    """A view that is not REST framework's."""
+
+
+WITHOUT_KEYS = key_view(authentication_classes=[])
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize(
+    "limits", [{"RATES": ["1/min"]}, {"QUOTAS": ["1/day"]}, {"LIMIT_SCOPES": {"search": ["1/min"]}}]
+)
+@pytest.mark.parametrize(
+    "views", [[], [by_verify], [WITHOUT_KEYS, by_verify]], ids=["none", "by verify", "without keys"]
+)
+def test_limits_that_no_view_counts_are_warned_of(settings, ids, limits, views):
+    with_settings(settings, **limits)
+
+    assert ids(*views) == ["W231"]
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.parametrize(
+    ("limits", "counting_view"),
+    [
+        pytest.param({"RATES": ["1/min"]}, counting(), id="on a view"),
+        pytest.param({"QUOTAS": ["1/day"]}, key_view(get_throttles=own_throttles), id="perhaps by a method"),
+        pytest.param({}, WITHOUT_KEYS, id="no limits"),
+        pytest.param({"RATES": [], "QUOTAS": [], "LIMIT_SCOPES": {}}, WITHOUT_KEYS, id="empty limits"),
+    ],
+)
+def test_limits_that_one_view_counts_are_fine(settings, ids, limits, counting_view):
+    with_settings(settings, **limits)
+
+    assert ids(by_verify, WITHOUT_KEYS, counting_view) == []
+
+
+@pytest.mark.usefixtures("redis")
+def test_limits_are_not_warned_of_where_the_url_configuration_cannot_be_imported(settings):
+    with_settings(settings, RATES=["1/min"])
+    settings.ROOT_URLCONF = "tests.no_such_module"
+
+    assert "apikeys.W231" not in {message.id for message in run_checks(tags=["apikeys"])}

@@ -18,9 +18,11 @@ from apikeys.oauth import LayeredAuthentication
 from apikeys.oauth.checks import CHOSEN, DEVIATIONS, PARTS
 from apikeys.oauth.defaults import OAUTH2_PROVIDER
 from apikeys.oauth.scopes import RegistryScopes
+from apikeys.oauth.server import OAuthServer
 from apikeys.oauth.validators import Validator
 from apikeys.oauth.views.token import TokenView
 from tests.oauth_views import token_view
+from tests.replicas import ReplicaRouter
 
 # None of these tests may use the database: pytest-django makes a query fail.
 
@@ -46,11 +48,20 @@ class OwnScopes(RegistryScopes):
     pass
 
 
+class OwnServer(OAuthServer):
+    pass
+
+
 class Elsewhere:
     """A router that keeps consents apart."""
 
     def db_for_write(self, model, **hints):
         return "other" if model.__name__ == "Consent" else None
+
+
+class AllButTheToolkit(ReplicaRouter):
+    def db_for_read(self, model, **hints):
+        return "default" if model._meta.app_label == "oauth2_provider" else "second"
 
 
 def urlconf(*patterns):
@@ -147,8 +158,9 @@ def test_what_a_project_may_choose_is_let_be(settings, changes):
         ({"OAUTH2_VALIDATOR_CLASS": None}, "E022"),
         ({"SCOPES_BACKEND_CLASS": "oauth2_provider.scopes.SettingsScopes"}, "E010"),
         ({"OAUTH2_SERVER_CLASS": "oauthlib.oauth2.Server"}, "E023"),
+        ({"OAUTH2_SERVER_CLASS": "tests.test_oauth_checks.OwnServer"}, "E023"),
     ],
-    ids=["their validator", "none to import", "none", "their scopes", "their server"],
+    ids=["their validator", "none to import", "none", "their scopes", "their server", "a server that is never asked"],
 )
 def test_parts_that_are_not_ours_are_found_at_every_start(settings, changes, expected):
     settings.OAUTH2_PROVIDER = {**OAUTH2_PROVIDER, **changes}
@@ -173,6 +185,20 @@ def test_tables_in_different_databases_are_found(settings):
     settings.DATABASE_ROUTERS = [Elsewhere()]
 
     assert found() == ["E015"]
+
+
+def test_a_replica_that_the_toolkit_would_read_is_found(settings):
+    settings.DATABASE_ROUTERS = ["tests.replicas.ReplicaRouter"]
+
+    (message,) = [message for message in run_checks(tags=["apikeys"]) if message.id == "apikeys.E015"]
+
+    assert "oauth2_provider" in message.hint
+
+
+def test_a_replica_that_is_read_for_all_else_is_let_be(settings):
+    settings.DATABASE_ROUTERS = [AllButTheToolkit()]
+
+    assert found() == []
 
 
 def test_the_toolkits_views_beside_ours_are_found(settings):

@@ -239,6 +239,30 @@ def test_what_a_handler_does_not_say_is_as_its_view_has_it(settings, said, admit
     assert statuses(*[Costly] * 6, key=make_key()).count(200) == admitted
 
 
+@pytest.mark.parametrize(
+    ("above", "below", "admitted"),
+    [
+        pytest.param({"cost": 5}, {"scope": "exports"}, 2, id="cost above scope"),
+        pytest.param({"scope": "exports"}, {"cost": 5}, 2, id="scope above cost"),
+        pytest.param({"cost": 5}, {"scope": "exports", "cost": 2}, 2, id="cost above both"),
+        pytest.param({"scope": "exports"}, {"scope": "search"}, 10, id="scope above scope"),
+    ],
+)
+@pytest.mark.parametrize("between", [lambda get: get, requires_scopes("todo:read")], ids=["", "with scopes between"])
+def test_what_one_counts_as_says_is_kept_by_another_above_it(settings, above, below, admitted, between):
+    with_settings(settings, LIMIT_SCOPES={"exports": ["10/h"], "search": ["1/h"]})
+
+    @counts_as(**above)
+    @between
+    @counts_as(**below)
+    def get(self, request):
+        return Response()
+
+    Exports = limited(get=get)  # noqa: N806  # a class
+
+    assert statuses(*[Exports] * 12, key=make_key()).count(200) == admitted
+
+
 @pytest.mark.parametrize("given", [{"RATES": ["10/h"]}, {"QUOTAS": ["10/month"]}], ids=["rate", "quota"])
 def test_a_request_that_costs_more_than_there_ever_is_is_not_told_to_wait(settings, given):
     with_settings(settings, **given)

@@ -79,10 +79,15 @@ class Endpoint:
 
 def endpoints() -> list[Endpoint]:
     """Return every REST framework view of the URL configuration; none if that can't be imported."""
+    return known_endpoints() or []
+
+
+def known_endpoints() -> list[Endpoint] | None:
+    """Return every REST framework view of the URL configuration; None if that can't be imported."""
     try:
         return list(_endpoints(get_resolver().url_patterns, before=""))
     except Exception:  # noqa: BLE001  # the project's URL modules may fail in any way, and Django's own check tells how
-        return []
+        return None
 
 
 def takes_our_credentials(authenticator: Any) -> bool:

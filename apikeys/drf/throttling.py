@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rest_framework.request import Request
@@ -76,7 +76,7 @@ def counts_as(*, scope: str = "", cost: Cost | None = None) -> Callable[[Target]
     Return a decorator that says what ``limit_scope`` and ``limit_cost`` of a single handler are.
 
     It goes on methods, on actions and, below ``@api_view``, on function views. *cost* may be a function of the request.
-    What it does not say is as the view has it.
+    What it does not say is as another one below it says, or as the view has it.
 
     Raises:
         TypeError: If the target is a view or class, which takes attributes instead.
@@ -86,7 +86,11 @@ def counts_as(*, scope: str = "", cost: Cost | None = None) -> Callable[[Target]
         if isinstance(target, type) or hasattr(target, "cls"):
             message = "counts_as goes on a method or below @api_view. A class takes limit_scope and limit_cost."
             raise TypeError(message)
-        target.limit_scope, target.limit_cost = scope, cost  # type: ignore[attr-defined]  # as REST framework marks
+        # Only what is said: an empty scope would hide that of another one below, and its limit with it.
+        if scope:
+            target.limit_scope = scope  # type: ignore[attr-defined]  # as REST framework marks
+        if cost is not None:
+            target.limit_cost = cost  # type: ignore[attr-defined]
         return target
 
     return decorate
@@ -94,19 +98,20 @@ def counts_as(*, scope: str = "", cost: Cost | None = None) -> Callable[[Target]
 
 def limit_scope_of(view: Any, handler: Any) -> str:
     """Return the ``limit_scope`` of *handler*, or of *view*; empty for none."""
-    return next((marked.limit_scope for marked in _marked(handler)), None) or getattr(view, "limit_scope", None) or ""
+    return _said(handler, "limit_scope") or getattr(view, "limit_scope", None) or ""
 
 
 def _cost_of(view: Any, handler: Any, request: Request) -> int:
-    cost: Any = next((marked.limit_cost for marked in _marked(handler)), None)
+    cost = _said(handler, "limit_cost")
     if cost is None:
         cost = getattr(view, "limit_cost", 1)
     found: int = cost(request) if callable(cost) else cost
     return found
 
 
-def _marked(handler: Any) -> Iterator[Any]:
-    return (function for function in functions_of(handler) if hasattr(function, "limit_cost"))
+def _said(handler: Any, name: str) -> Any:
+    """Return what ``counts_as`` says of *handler* under *name*; None for nothing."""
+    return next((getattr(function, name) for function in functions_of(handler) if hasattr(function, name)), None)
 
 
 def _tell(view: APIView, fields: dict[str, str]) -> None:

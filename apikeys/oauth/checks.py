@@ -233,11 +233,19 @@ def check_databases(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     toolkit: list[type[Model]] = [apps.get_model("oauth2_provider", name) for name in _MODELS.values()]
     ours: list[type[Model]] = [Client, ClientApplication, Consent]
     databases = {router.db_for_write(model) for model in (*ours, *toolkit)}
-    if len(databases) == 1:
-        return []
-    text = f"Clients, consents and tokens are in different databases: {', '.join(sorted(databases))}."
-    hint = "Have DATABASE_ROUTERS send apikeys, apikeys_oauth and oauth2_provider to one."
-    return [Error(text, hint=hint, id="apikeys.E015")]
+    if len(databases) > 1:
+        text = f"Clients, consents and tokens are in different databases: {', '.join(sorted(databases))}."
+        hint = "Have DATABASE_ROUTERS send apikeys, apikeys_oauth and oauth2_provider to one."
+        return [Error(text, hint=hint, id="apikeys.E015")]
+    # Its look-ups go where the router says, and nobody can tell them otherwise.
+    if replicas := {router.db_for_read(model) for model in toolkit} - databases:
+        text = (
+            f"django-oauth-toolkit reads from {', '.join(sorted(replicas))} what it writes to {', '.join(databases)}: "
+            "until a replica has caught up, new tokens are refused and a replaced client secret works."
+        )
+        hint = "Have DATABASE_ROUTERS read oauth2_provider where it is written, whatever else a replica answers."
+        return [Error(text, hint=hint, id="apikeys.E015")]
+    return []
 
 
 @register(Tags.security, TAG)
@@ -307,8 +315,11 @@ def _foreign_classes() -> Iterator[CheckMessage]:
         except (ImportError, AttributeError) as error:
             yield Error(f"OAUTH2_PROVIDER[{setting!r}] can't be used: {error}", hint=_PRESET, id=identifier)
             continue
-        if not is_subclass(theirs, ours):
-            text = f"OAUTH2_PROVIDER[{setting!r}] is not {ours.__module__}.{ours.__name__}, nor made from it."
+        # Our views ask our server, whatever the setting says: one that is made from it would be set in vain.
+        is_ours = theirs is ours if ours is OAuthServer else is_subclass(theirs, ours)
+        if not is_ours:
+            nor = "" if ours is OAuthServer else ", nor made from it"
+            text = f"OAUTH2_PROVIDER[{setting!r}] is not {ours.__module__}.{ours.__name__}{nor}."
             yield Error(text, hint=_PRESET, id=identifier)
 
 
