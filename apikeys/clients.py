@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from . import events, policy, signals
 from .core import errors
 from .core.scopes import as_names
-from .models import Client, EventKind
+from .models import APIKey, Client, EventKind
 from .registry import scope_registry
 
 #: What ``edit`` changes; the ceiling and the switch have functions of their own.
@@ -130,6 +130,30 @@ def set_ceiling(client: Client, *, scopes: str | Sequence[str], by: Any = None, 
     client.allowed_scopes = locked.allowed_scopes
 
 
+def narrow_ceiling(
+    client: Client, *, without: str | Sequence[str], by: Any = None, source: str = "python"
+) -> list[str]:
+    """
+    Take those of *without* from the ceiling of *client* that no working key holds now, and return which they were.
+
+    Of what was granted since somebody decided, nothing is lost: a new permission is not in *without*, and what a new
+    key was given stays.
+    """
+    policy.require(permitted=_may_change(by))
+    unwanted = set(as_names(without))
+    with transaction.atomic(using=_database()):
+        # Whoever issues a key locks this row as well: no key comes in between.
+        locked = _locked(client)
+        held = _held_by_keys(locked)
+        removed = [name for name in locked.allowed_scopes if name in unwanted and name not in held]
+        if removed:
+            locked.allowed_scopes = [name for name in locked.allowed_scopes if name not in removed]
+            locked.save(update_fields=["allowed_scopes"])
+            _record(EventKind.CEILING_SET, locked, by=by, source=source, details={"added": [], "removed": removed})
+    client.allowed_scopes = locked.allowed_scopes
+    return removed
+
+
 def set_claims(client: Client, *, claims: Mapping[str, Any], by: Any = None, source: str = "python") -> None:
     """
     Have *client* say *claims* and nothing else, from the next request on. What a key of it says goes before them.
@@ -211,6 +235,12 @@ def _may_change(by: Any) -> bool:
 
 def _record(kind: EventKind, client: Client, *, by: Any, source: str, details: dict[str, Any] | None = None) -> None:
     events.record(kind, client=client, by=by, source=source, details=details, signal=signals.client_changed)
+
+
+def _held_by_keys(client: Client) -> set[str]:
+    """Return what the working keys of *client* hold, also beyond its ceiling."""
+    working = APIKey.objects.using(_database()).filter(client=client).working()
+    return {name for names in working.order_by().values_list("scopes", flat=True).iterator() for name in names}
 
 
 def _locked(client: Client, *, servers: Sequence[str] = ()) -> Client:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +51,26 @@ def authenticate(
     try:
         presented = remembered.recognise(parts) or _admitted_credential(parts)
         return None if presented is None else _verified(presented, parts, now=now, leave_use=leave_use)
+    except errors.CredentialError as error:
+        leave_refusal(error, parts, now=now)
+        raise
+
+
+@sensitive_variables("text")
+def authenticate_text(text: str, parts: RequestParts, *, now: datetime) -> Principal:
+    """
+    Return who calls with the key *text*, which stood where no scheme reads, such as in a form.
+
+    Of *parts*, the request that it came with, the headers and the query are not asked.
+
+    Raises:
+        CredentialError: If it is refused, as ``authenticate`` does.
+    """
+    # Or the headers would be remembered as what holds the key.
+    parts = replace(parts, headers={}, query_string="")
+    try:
+        credential = _admitted(_credential_of(text), parts)
+        return _verified(credential, parts, now=now, leave_use=pending.leave)
     except errors.CredentialError as error:
         leave_refusal(error, parts, now=now)
         raise
@@ -99,13 +120,13 @@ def find_genuine(text: str, *, alias: str) -> Found | None:
         TooManyHashesError: If that needs a slow hash, and there were too many.
     """
     try:
-        key_text = keyformat.parse(text, prefix=settings.PREFIX)
+        credential = _credential_of(text)
     except errors.MalformedKeyError:
         return None
-    if not tag_secrets.admits(key_text):
+    key_text = credential.key_text
+    if key_text is None or not tag_secrets.admits(key_text):
         return None
-    found = lookup.find(key_text.key_id, alias=alias)
-    credential = Credential(key_id=key_text.key_id, proof=key_text, key_text=key_text)
+    found = lookup.find(credential.key_id, alias=alias)
     is_genuine = proofs.holds(credential, verifier=None if found is None else found.verifier)
     # A key of the other mode only now, after the same work.
     return found if is_genuine and key_text.mode == settings.MODE else None
@@ -195,8 +216,8 @@ def _require_proof(credential: Credential | None, found: Found | None, parts: Re
     if not is_proven:
         raise errors.UnknownKeyError
     key_text = credential.key_text
-    # Only where holding a text is all of the proof; a signature proves one request.
-    if found is not None and key_text is not None and isinstance(credential.proof, SecretProof):
+    # Only where holding a text is all of the proof, and headers hold it; a signature proves one request.
+    if found is not None and key_text is not None and isinstance(credential.proof, SecretProof) and parts.headers:
         remembered.note_headers(parts, key_id=found.key_id, mode=key_text.mode, verifier=found.verifier)
 
 
@@ -208,8 +229,10 @@ def _admitted_credential(parts: RequestParts) -> Credential | None:
         if credential is not None and found is not None:
             raise errors.AmbiguousCredentialError
         credential = credential or found
-    if credential is None:
-        return None
+    return None if credential is None else _admitted(credential, parts)
+
+
+def _admitted(credential: Credential, parts: RequestParts) -> Credential:
     key_text = credential.key_text
     if not parts.is_secure and settings.REQUIRE_HTTPS:
         raise errors.HTTPSRequiredError(key_text=key_text)
@@ -219,6 +242,12 @@ def _admitted_credential(parts: RequestParts) -> Credential | None:
         if not tag_secrets.admits(key_text):
             raise errors.UnknownKeyError
     return credential
+
+
+@sensitive_variables("text", "key_text")
+def _credential_of(text: str) -> Credential:
+    key_text = keyformat.parse(text, prefix=settings.PREFIX)
+    return Credential(key_id=key_text.key_id, proof=key_text, key_text=key_text)
 
 
 def _require_working(found: Found, user: Any, *, now: datetime) -> None:

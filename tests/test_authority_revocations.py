@@ -236,7 +236,7 @@ def test_person_is_named_until_the_last_token_ended_on_every_clock(server, clock
     person.save()
 
     # What is outstanding reaches a minute further than its token.
-    clock.move_to(NOON + LIFETIME + timedelta(minutes=1) + LEEWAY + late_by)
+    clock.move_to(NOON + timedelta(minutes=1) + WINDOW + late_by)
 
     assert bool(poll(server).owners) is is_named
 
@@ -327,7 +327,7 @@ def test_token_of_a_longer_life_counts_though_another_was_given_in_the_same_minu
 
 def test_lifetime_of_tokens_that_are_over_is_forgotten(server, issued, clock, settings):
     set_apikeys(settings, SIGNED_TOKEN_LIFETIME=timedelta(minutes=1))
-    clock.move_to(NOON + LIFETIME + timedelta(minutes=1) + LEEWAY)
+    clock.move_to(NOON + timedelta(minutes=1) + WINDOW)
     exchange(issued)
 
     assert poll(server).window_seconds == (timedelta(minutes=1) + LEEWAY + OVERLAP).total_seconds()

@@ -9,7 +9,7 @@ import time_machine
 from django.db import connection
 
 from apikeys import clients, keys, remembered
-from apikeys.authority.revoking import MOST_TOKENS, MOST_TOKENS_OF_SERVER
+from apikeys.authority.revoking import MOST_TOKENS, MOST_TOKENS_OF_SERVER, SHARE_OF_CLIENT
 from apikeys.models import EventKind, KeyEvent
 from apikeys.testing import ApiKeyClient, make_key
 from apikeys.testing.leaks import assert_not_stored
@@ -306,10 +306,12 @@ def test_clients_together_can_not_make_the_list_of_a_server_longer_than_it_reads
     other = make_server()
     issued = make_key(client=make_app(server, other))
     give_up_earlier(make_key(client=make_app(server)), count=MOST_TOKENS_OF_SERVER, server=server)
+    # Its share is what others can't use up.
+    give_up_earlier(issued, count=SHARE_OF_CLIENT - 1, server=server)
 
-    responses = [revoke(issued, signed(issued, audience)) for audience in (server, other)]
+    responses = [revoke(issued, signed(issued, audience)) for audience in (server, server, other)]
 
-    assert [response.status_code for response in responses] == [503, 200]
+    assert [response.status_code for response in responses] == [200, 503, 200]
 
 
 def test_key_can_be_given_up_however_many_tokens_were(server, app):

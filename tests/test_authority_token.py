@@ -318,6 +318,12 @@ def test_key_is_taken_wherever_the_project_lets_keys_stand(settings, source):
     assert exchange(make_holder()).status_code == 200
 
 
+def test_key_is_taken_however_the_project_reads_requests(settings):
+    set_apikeys(settings, SCHEMES=["tests.test_extension_points.SignatureScheme"])
+
+    assert exchange(make_holder()).status_code == 200
+
+
 def test_address_answers_posts_alone(client):
     response = client.get("/authority/token", secure=True)
 

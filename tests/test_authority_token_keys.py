@@ -134,7 +134,7 @@ def test_what_was_never_a_key_is_no_secret_in_the_same_bytes():
         pytest.param("eyJhbGciOiJub25lIn0.e30.", "key_malformed", id="no-key"),
         pytest.param("x" * 500_000, "key_malformed", id="half-a-megabyte"),
         pytest.param("ak_live_" + "0" * 500_000, "key_malformed", id="half-a-megabyte-of-key"),
-        pytest.param("ak_live_0, Bearer ak_live_1", "invalid_request", id="two"),
+        pytest.param("ak_live_0, Bearer ak_live_1", "key_malformed", id="two"),
         pytest.param("ak_test_" + "0" * 12 + "_" + "0" * 51, "wrong_mode", id="other-mode"),
         pytest.param("schlüssel", "key_malformed", id="umlaut"),
     ],

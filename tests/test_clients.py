@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
 
-from apikeys import clients, signals
+from apikeys import clients, keys, signals
 from apikeys.core import errors
 from apikeys.models import Client, KeyEvent
 from apikeys.testing import ApiKeyClient, make_key
@@ -117,6 +117,30 @@ def test_an_unchanged_ceiling_leaves_no_event():
     assert len(events(client)) == 1
 
 
+def test_a_narrowed_ceiling_keeps_what_a_working_key_holds():
+    client = ClientFactory(allowed_scopes=["todo:read", "todo:write", "usage:read"])
+    make_key(client=client, scopes=["todo:write"])
+    gone = make_key(client=client, scopes=["usage:read"]).key
+    keys.revoke(gone, reason="unneeded")
+
+    removed = clients.narrow_ceiling(client, without=["usage:read", "todo:write"], source="command")
+
+    assert removed == ["usage:read"]
+    assert client.allowed_scopes == Client.objects.get(pk=client.pk).allowed_scopes == ["todo:read", "todo:write"]
+    assert events(client)[-1] == ("ceiling_set", {"added": [], "removed": ["usage:read"]})
+
+
+@pytest.mark.parametrize("without", ["todo:write", "usage:read", ""], ids=["held", "not in it", "nothing"])
+def test_a_ceiling_that_is_narrowed_by_nothing_leaves_no_event(without):
+    client = ClientFactory(allowed_scopes=["todo:read", "todo:write"])
+    make_key(client=client, scopes=["todo:write"])
+    before = events(client)
+
+    assert clients.narrow_ceiling(client, without=without) == []
+
+    assert events(client) == before
+
+
 def test_an_undeclared_scope_can_not_join_a_ceiling_but_one_that_was_declared_may_stay(settings):
     client = ClientFactory(allowed_scopes=["todo:read", "usage:read"])
     settings.APIKEYS = {**settings.APIKEYS, "SCOPES": {"todo:read": "View", "todo:write": "Change"}}
@@ -136,6 +160,9 @@ def test_an_undeclared_scope_can_not_join_a_ceiling_but_one_that_was_declared_ma
         pytest.param("change_client", lambda by, client: clients.disable(client, by=by), id="disable"),
         pytest.param(
             "change_client", lambda by, client: clients.set_ceiling(client, scopes=["todo:read"], by=by), id="ceiling"
+        ),
+        pytest.param(
+            "change_client", lambda by, client: clients.narrow_ceiling(client, without="todo:read", by=by), id="narrow"
         ),
     ],
 )

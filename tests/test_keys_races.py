@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from apikeys import keys
+from apikeys import clients, issuance, keys
 from apikeys.core import errors
-from apikeys.models import APIKey, KeyEvent, KeyRevocation
+from apikeys.models import APIKey, Client, KeyEvent, KeyRevocation
 from apikeys.testing import make_key
 from tests.factories import ClientFactory, UserFactory
 from tests.races import fresh, of_type, race
@@ -24,6 +24,10 @@ ROUNDS = 8
 
 def working():
     return APIKey.objects.working()
+
+
+def fresh_client(client):
+    return Client.objects.get(pk=client.pk)
 
 
 def test_two_rotations_at_once_give_one_replacement():
@@ -56,6 +60,21 @@ def test_a_narrowing_during_a_rotate_leaves_no_key_with_the_lost_scope():
         race(*(calls if turn % 2 else reversed(calls)))
 
         assert [k.scopes for k in APIKey.objects.filter(family=key.family)] == [["todo:read"]] * 2
+
+
+def test_a_ceiling_that_is_narrowed_during_an_issue_covers_the_new_key_or_refuses_it():
+    for turn in range(3 * ROUNDS):
+        client = ClientFactory(allowed_scopes=["todo:read", "todo:write"])
+        issue = partial(
+            keys.issue, client, name="New", scopes=["todo:write"], owner=UserFactory(), secret=issuance.new_secret()
+        )
+        calls = [issue, partial(clients.narrow_ceiling, fresh_client(client), without="todo:write")]
+
+        results = race(*(calls if turn % 2 else reversed(calls)))
+
+        is_issued = APIKey.objects.filter(client=client).exists()
+        assert len(of_type(results, errors.ScopeAboveCeilingError)) == (not is_issued)
+        assert ("todo:write" in fresh_client(client).allowed_scopes) == is_issued
 
 
 def test_two_revocations_at_once_leave_one_row_and_one_event():

@@ -102,6 +102,36 @@ def test_nobody_gets_the_key_of_a_disabled_person_with_more_rights(client):
         keys.rotate(APIKey.objects.get(pk=key.pk), by=grant(UserFactory(), "rotate_apikey"))
 
 
+def test_who_made_a_key_may_take_it_back_without_any_other_right(client):
+    by = grant(UserFactory(), "issue_apikey")
+    issued = make_key(client=client, owner=by, by=by)
+
+    keys.withdraw_undelivered(issued.key, by=by)
+
+    assert issued.key.revocation.reason == "undelivered"
+
+
+def test_who_may_revoke_may_take_back_what_another_made(client):
+    issued = make_key(client=client)
+
+    keys.withdraw_undelivered(issued.key, by=grant(UserFactory(), "revoke_apikey"))
+
+    assert issued.key.revocation.reason == "undelivered"
+
+
+@pytest.mark.parametrize("made_by", [None, "another"])
+def test_who_neither_made_a_key_nor_may_revoke_leaves_it_as_it_is(client, made_by):
+    maker = made_by and UserFactory(is_superuser=True)
+    old = make_key(client=client, by=maker).key
+    new = keys.rotate(old, by=maker).key
+
+    with pytest.raises(errors.NotPermittedError):
+        keys.withdraw_undelivered(new, by=grant(UserFactory(), "rotate_apikey", "issue_apikey"))
+
+    new = APIKey.objects.get(pk=new.pk)
+    assert (new.is_revoked(), new.replaces_id) == (False, old.pk)
+
+
 def test_a_scope_that_is_not_declared_for_a_while_is_nothing_to_hand_on(client, settings):
     settings.APIKEYS = {"SCOPES": {**settings.APIKEYS["SCOPES"], "apikeys:manage": "Manage keys"}}
     key = make_key().key

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler, WSGIServer
@@ -11,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 from django.utils.log import AdminEmailHandler, ServerFormatter, log_response
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apikeys.logging import RedactKeys
 from apikeys.testing import make_key
@@ -37,7 +41,17 @@ def careful(request: HttpRequest) -> HttpResponse:
     raise RuntimeError(f"no order {order}")
 
 
-urlpatterns = [path("careless/<path:rest>", careless), path("careful/", careful)]
+def failing(request: HttpRequest) -> HttpResponse:
+    """Fail after reading the body, and hold it as bytes and as what it says."""
+    body = request.body
+    try:
+        data = json.loads(body)
+    except ValueError:
+        data = None
+    raise RuntimeError(len(body), data is None)
+
+
+urlpatterns = [path("careless/<path:rest>", careless), path("careful/", careful), path("failing/", failing)]
 
 
 @contextmanager
@@ -142,6 +156,58 @@ def test_no_debug_page_holds_a_secret_of_oauth_whatever_letters_it_has(reporter,
     assert "no order 5" in page
     assert "client_credentials" in page
     assert [half for half in halves if half in page] == []
+
+
+SECRET = "hTq7vKzP2mWxNc4RbY8sLd1J"
+BROKEN: dict[str, dict[str, Any]] = {
+    "letters that are no Base64": {"headers": {"Authorization": f"Basic {'é' * 20}{SECRET}"}},
+    "JSON in JSON without end": {"query_params": {"q": '{"a":' + "[" * 9_000, "token": SECRET}},
+    "half a letter": {"data": f'{{"token":"\\ud800{SECRET}", "refresh_token":"{SECRET}"}}'},
+    "half a letter in a name": {"data": f'{{"\\ud800":"1", "token":"{SECRET}"}}'},
+    "a number that is none": {"query_params": {"q": '{"a":' + "9" * 9_000 + "}", "token": SECRET}},
+}
+
+
+@pytest.mark.parametrize("sent", BROKEN.values(), ids=list(BROKEN))
+def test_no_request_keeps_its_own_failure_from_being_told(reporter, sent):
+    with mailing(RedactKeys()) as mails:
+        response = send(**sent)
+
+    [mail] = mails
+    assert response.status_code == 500
+    assert "RuntimeError" in mail
+    assert SECRET not in mail
+
+
+TEXTS = st.text(max_size=40) | st.sampled_from(["{", "Basic é", "a=%ff&", "?", '{"token":'])
+HEADER_TEXTS = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=40)
+#: What JSON may hold, half letters among it.
+JSON = st.recursive(
+    st.none() | st.text(st.characters(), max_size=30) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["token", "secret", "a"]), inner),
+    max_leaves=8,
+)
+
+
+# Each example is a report of its own, which takes a while.
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    authorization=st.sampled_from(["", "Basic ", "Bearer "]).flatmap(lambda scheme: HEADER_TEXTS.map(scheme.__add__)),
+    query=st.dictionaries(st.sampled_from(["token", "q"]), TEXTS, max_size=2),
+    data=TEXTS | JSON.map(json.dumps),
+    content_type=st.sampled_from(["application/json", "application/x-www-form-urlencoded", "multipart/form-data; x"]),
+)
+def test_whatever_a_request_holds_its_failure_is_told(authorization, query, data, content_type):
+    name = "apikeys.logging.ExceptionReporter"
+    with override_settings(DEFAULT_EXCEPTION_REPORTER=name), mailing(RedactKeys()) as mails:
+        send(headers={"Authorization": authorization}, query_params=query, data=data, content_type=content_type)
+
+    assert ["RuntimeError" in mail for mail in mails] == [True]
+
+
+def send(*, data="{}", content_type="application/json", **sent):
+    client = Client(raise_request_exception=False)
+    return client.post("/failing/", data=data.encode(errors="replace"), content_type=content_type, **sent)
 
 
 @pytest.mark.parametrize("formatter", [logging.Formatter(), JSONFormatter()], ids=["text", "json"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,24 @@ def arrived(number):
 def waiting_for(found: Any):
     """How many threads wait for the round *found*."""
     return len(found.is_over._cond._waiters)  # noqa: SLF001  # nobody else can tell
+
+
+class Stopped(BaseException):
+    """What servers stop a worker with."""
+
+
+@contextmanager
+def alarm():
+    """Have an alarm end what the main thread does, as time-outs of servers do."""
+
+    def stop(number, frame):
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
@@ -177,6 +196,26 @@ class TestOneInFlight:
             assert running.result(timeout=10) is None
             # Whichever came first asked for both.
             assert {type(future.exception(timeout=10)) for future in both} == {SystemExit, NoRoundError}
+
+    @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of POSIX")
+    def test_a_worker_that_is_stopped_while_it_waits_its_turn_leaves_the_key_to_those_that_come_later(self):
+        key, gate, worker = new_key(), Gate(), threading.get_ident()
+
+        def stop_it():
+            wait_until(lambda: arrived(1))
+            signal.pthread_kill(worker, signal.SIGALRM)
+
+        with authority(gate, **PATIENT), many(2) as threads, alarm():
+            before = threads.submit(send, key=key)
+            gate.wait_for_one()
+            stopping = threads.submit(stop_it)
+            with pytest.raises(Stopped):
+                send(key=key)
+            stopping.result(timeout=20)
+            gate.open()
+            gate.open()
+
+            assert (before.result(timeout=20).status_code, send(key=key).status_code) == (200, 200)
 
     def test_a_question_that_took_too_long_leaves_one_in_flight_of_those_that_came_later(self):
         late, asked, go_on = threading.Event(), threading.Semaphore(0), threading.Event()

@@ -58,7 +58,9 @@ class TestPrincipal:
         assert principal.expires_at == NOW + timedelta(minutes=1)
 
     def test_claims_are_what_means_nothing_else(self):
-        principal, _ = seen({**PERSON, "subscription": "premium", "seats": 3, "email": "r@example.com", "act": {}})
+        others = {"email": "r@example.com", "act": {}, "Seats": 4, "x-seats": 5, "": 6}
+
+        principal, _ = seen({**PERSON, "subscription": "premium", "seats": 3, **others})
 
         assert dict(principal.claims) == {"subscription": "premium", "seats": 3}
 

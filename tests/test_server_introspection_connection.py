@@ -225,6 +225,16 @@ class TestResolving:
                 assert get().status_code == 401
             assert server.asked[0].headers["Host"] == f"auth.example.com:{server.port}"
 
+    def test_a_family_of_addresses_that_this_host_lacks_is_followed_by_the_next(self, monkeypatch):
+        lacking = 9999
+        with authority(inactive) as server:
+            here = ("127.0.0.1", server.port)
+            found = [(family, socket.SOCK_STREAM, 6, "", here) for family in (lacking, socket.AF_INET)]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+
+            with asking(f"http://auth.example.com:{server.port}/authority/"):
+                assert get().status_code == 401
+
 
 def take_tls_alone(server, directory, *, name):
     """Have *server* take nothing but TLS, and return the file of its certificate, which is of *name*."""

@@ -71,8 +71,25 @@ def view_of(*classes: Any, **attributes: Any) -> Any:
     )
 
 
+class Composed(BaseAuthentication):
+    """Somebody's class that asks ours, which the view does not know of."""
+
+    def authenticate(self, request: Any) -> Any:
+        return SignedTokenAuthentication().authenticate(request)
+
+    def authenticate_header(self, request: Any) -> Any:
+        return SignedTokenAuthentication().authenticate_header(request)
+
+
 def outcome_of(response: Any) -> tuple[int, str]:
     return response.status_code, response.json().get("code", "")
+
+
+@pytest.mark.parametrize(
+    "token", [lambda: make_token(issuer=FOREIGN_ISSUER), lambda: "opaque"], ids=["foreign", "opaque"]
+)
+def test_class_that_another_one_asks_leaves_nothing_unread(token):
+    assert outcome_of(ask(view_of(Composed), **bearer(token()))) == (401, "token_invalid")
 
 
 def test_each_credential_is_taken_by_its_class(of_all_kinds):

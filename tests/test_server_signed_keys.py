@@ -227,6 +227,20 @@ def test_requests_do_not_wait_one_by_one_for_an_authority_that_is_down(server, n
     assert (in_the_pause, after_it) == ((503, 1), (503, 2))
 
 
+def test_pause_begins_when_the_authority_has_failed_however_long_that_took(server, now):
+    def fail_late(asked: Any) -> Reply:
+        now.shift(timedelta(seconds=5))
+        return Reply(status=500)
+
+    server.server.answers["jwks.json"] = fail_late
+    first = send()
+
+    now.shift(timedelta(seconds=5) - MOMENT)
+    in_the_pause = (send().status_code, server.fetches())
+
+    assert (first.status_code, in_the_pause) == (503, (503, 1))
+
+
 def test_server_recovers_by_itself(server, now):
     server.server.answers["jwks.json"] = Reply(status=500)
     assert send().status_code == 503

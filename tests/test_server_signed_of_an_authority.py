@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.test import override_settings
 from django.urls import include, path
+from django.utils import timezone
 
 from apikeys import clients, keys
 from apikeys.drf import HasScopes
@@ -16,7 +17,7 @@ from apikeys.logging import complaints
 from apikeys.testing import ApiKeyClient
 
 from .drf_views import derived
-from .exchanges import exchange, make_holder, make_signing_key, token_text
+from .exchanges import LEEWAY, exchange, make_holder, make_signing_key, token_text
 from .introspection import make_server, revoke
 from .oauth_views import bearer
 from .signed_requests import Summaries
@@ -30,6 +31,8 @@ urlpatterns = [
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
+#: Of tokens: as long as a test that goes on by hours.
+LIFETIME = timedelta(hours=5)
 #: After so long a request asks for the list by itself, and what the authority keeps of it is old.
 LATER = timedelta(hours=2, seconds=3)
 
@@ -46,8 +49,7 @@ def server(live_server, settings):
         "AUDIENCE": made.resource,
         "REQUIRE_HTTPS": False,
         "REVOCATIONS_POLL_INTERVAL": timedelta(hours=1),
-        # As long as a test that goes on by hours.
-        "SIGNED_TOKEN_LIFETIME": timedelta(hours=5),
+        "SIGNED_TOKEN_LIFETIME": LIFETIME,
     }
     with override_settings(DEBUG=True, APIKEYS={**settings.APIKEYS, **given}):
         yield made
@@ -98,6 +100,28 @@ def test_what_the_authority_withdraws_is_refused_with_the_next_list(server, with
 
     assert before == (200, "")
     assert after == ((401, "token_invalid"), (200, ""))
+
+
+def test_disabled_person_stays_refused_by_a_server_whose_clock_is_late(server):
+    key = make_holder(server)
+    first_at = timezone.now()
+    with time_machine.travel(first_at, tick=False):
+        exchange(key)
+    # What is outstanding reaches no further than this one.
+    issued_at = first_at + timedelta(minutes=1)
+    with time_machine.travel(issued_at, tick=False):
+        token = token_text(exchange(key))
+    disable_owner(key, token)
+
+    # On the authority's clock it is over with all leeway, and on the server's not quite.
+    over_at = issued_at + LIFETIME + LEEWAY
+    with time_machine.travel(over_at + timedelta(seconds=10), tick=False):
+        later = outcome_of(token_text(exchange(make_holder(server))))
+    with time_machine.travel(over_at - timedelta(seconds=10), tick=False):
+        outcome = outcome_of(token)
+
+    assert later == (200, "")
+    assert outcome == (401, "token_invalid")
 
 
 def test_scope_that_the_key_lost_is_lost_with_the_next_list(server):

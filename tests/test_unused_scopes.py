@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 import apikeys
 from apikeys import clients, keys, usage
@@ -20,6 +22,7 @@ from tests.usage_rows import refusals_of, requests_with
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 LONG_AGO = NOW - 200 * DAY
+EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN", "mysql": "EXPLAIN"}
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +115,37 @@ def test_time_in_which_keys_were_not_told_apart_proves_nothing(client_, recorded
     assert (needs.verdict, needs.unused) == ("too_young", ())
 
 
+def test_after_a_time_in_which_keys_were_not_told_apart_the_next_day_counts(client_, recorded, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    # The day on which clocks are put back has 25 hours.
+    day = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    UsageCount.objects.create(
+        level=Level.REQUEST, grain=Grain.DAY, bucket=day, outcome="ok", scopes="*", count=1, last_at=day
+    )
+
+    assert needs_of(old_key(client_)).counted_from == datetime(2026, 10, 25, 23, tzinfo=UTC)
+
+
+def test_whether_keys_were_told_apart_is_found_without_reading_what_oauth_needed(client_, recorded):
+    def row(number):
+        at = NOW - number * timedelta(minutes=1)
+        return UsageCount(
+            level=Level.REQUEST, grain=Grain.RAW, bucket=at, client_id="TODO", outcome="ok", count=1, last_at=at
+        )
+
+    UsageCount.objects.bulk_create(map(row, range(3_000)))
+    with CaptureQueriesContext(connection) as asked:
+        needs_of(old_key(client_))
+    [statement] = [query["sql"] for query in asked if "'*'" in query["sql"]]
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute(f"{EXPLAIN[connection.vendor]} {statement}")
+        plan = str(cursor.fetchall())
+
+    assert "apikeys_usage_client" in plan
+
+
 @pytest.mark.parametrize(
     ("days_old", "verdict"), [pytest.param(89, "too_young", id="89 days"), pytest.param(91, "known", id="91 days")]
 )
@@ -183,9 +217,11 @@ def test_ceiling_keeps_what_was_needed_and_what_working_keys_are_granted(client_
     assert (needs.verdict, needs.unused) == ("known", ("apikeys:usage",))
 
 
-def test_scopes_that_no_key_of_the_project_needed(client_, recorded):
+@BEFORE_AND_AFTER
+def test_scopes_that_no_key_of_the_project_needed(client_, recorded, is_rolled_up):
     requests_with(old_key(client_), at=NOW - DAY, scopes="todo:write")
-    usage.rollup()
+    if is_rolled_up:
+        usage.rollup()
 
     assert usage.unneeded_scopes() == ["todo:read", "usage:read"]
     assert usage.unneeded_scopes(days=120) == []

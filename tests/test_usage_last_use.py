@@ -55,7 +55,9 @@ def test_the_last_use_never_moves_backwards(noon, reader, seconds):
     [
         pytest.param("a\x00b\x1b[31mc", "ab[31mc", id="control characters"),
         pytest.param("x" * 300, "x" * 200, id="long"),
-        pytest.param(f"ak_live_4Qm9ZtR1xVb7_{ANY_SECRET}12345678", "[key]", id="key"),
+        pytest.param(f"ak_live_4Qm9ZtR1xVb7_{ANY_SECRET}12345678", "ak_live_4Qm9Zt…", id="key"),
+        pytest.param(f"a ak%5Flive%5F4Qm9ZtR1xVb7%5F{ANY_SECRET}", "a ak_live_4Qm9Zt…", id="encoded key"),
+        pytest.param(f"ak_live\x00_4Qm9ZtR1xVb7_{ANY_SECRET}", "ak_live_4Qm9Zt…", id="key with a control character"),
     ],
 )
 def test_what_callers_say_of_themselves_is_kept_short_and_clean(reader, sent, noted):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import DataError
 
 from apikeys import counting, keys, usage
 from apikeys.models import EventKind, KeyEvent, KeyNetwork
@@ -11,6 +12,7 @@ from apikeys.testing import make_key
 from apikeys.usage import networks
 
 from .request_path import statements, whoami
+from .test_usage_flushing import failing
 from .threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,3 +196,33 @@ def test_networks_of_many_keys_are_written_in_one_statement():
 
     assert KeyNetwork.objects.count() == 5
     assert len([each for each in sql if each.startswith("INSERT") and "apikeys_keynetwork" in each]) == 1
+
+
+def test_a_network_that_could_not_be_recorded_is_recorded_by_the_next_flush(at_home):
+    with failing("INSERT", "apikeys_keynetwork"):
+        use(at_home, "198.51.100.1")
+    assert on_record() == ["192.0.2.0/24"]
+
+    usage.flush()
+
+    assert on_record() == ["192.0.2.0/24", "198.51.100.0/24"]
+    assert [event.details["network"] for event in events()] == ["192.0.2.0/24", "198.51.100.0/24"]
+
+
+def test_networks_that_could_not_be_recorded_fill_no_memory(at_home, monkeypatch):
+    monkeypatch.setattr(networks, "_MOST_UNWRITTEN", 2)
+    with failing("INSERT", "apikeys_keynetwork"):
+        use(at_home, *(f"198.51.{number}.1" for number in range(4)))
+
+    usage.flush()
+
+    assert on_record() == ["192.0.2.0/24", "198.51.0.0/24", "198.51.1.0/24"]
+
+
+def test_a_network_that_the_database_can_not_store_holds_up_no_other(at_home):
+    with failing("INSERT", "apikeys_keynetwork", error=DataError):
+        use(at_home, "198.51.100.1")
+
+    use(at_home, "203.0.113.1")
+
+    assert on_record() == ["192.0.2.0/24", "203.0.113.0/24"]

@@ -257,7 +257,9 @@ def test_hour_that_comes_twice_in_autumn_is_two(key, settings):
     assert buckets(level=Level.KEY, grain=Grain.HOUR) == [first, first + HOUR, first + 2 * HOUR]
 
 
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     written=st.lists(
         st.tuples(

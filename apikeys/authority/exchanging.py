@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db import router
@@ -34,19 +34,12 @@ from . import outstanding
 from .issuer import issuer
 from .signing import signing_key
 from .subjects import subject_of
-from .texts import claims_to_be_key
 from .token_refusals import TokenRefusedError, unauthenticated
 from .token_requests import CLIENT_CREDENTIALS, TokenRequest
 
 #: RFC 9068 counts whole seconds, so that no token can live for less.
 _LEAST_LIFETIME = timedelta(seconds=1)
 _JTI_BYTES = 16
-#: How the key is put for ``verification``, by where the project lets keys stand.
-_HEADERS = {
-    "bearer": ("authorization", "Bearer "),
-    "api-key": ("authorization", "Api-Key "),
-    "x-api-key": ("x-api-key", ""),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +72,7 @@ def authenticate(asked: TokenRequest, parts: RequestParts, *, now: datetime) -> 
     Raises:
         CredentialError: If the key is refused.
     """
-    parts = replace(parts, headers=_headers(asked.key))
-    principal = verification.authenticate(parts, now=now) if claims_to_be_key(asked.key) else None
-    if principal is None:
-        error = errors.MalformedKeyError()
-        verification.leave_refusal(error, parts, now=now)
-        raise error
+    principal = verification.authenticate_text(asked.key, parts, now=now)
     # Once more, whatever MAX_STALENESS and READ_REPLICA allow: a token outlives every snapshot.
     alias = router.db_for_write(APIKey)
     found = lookup.find(principal.key_id, alias=alias)
@@ -99,7 +87,7 @@ def authenticate(asked: TokenRequest, parts: RequestParts, *, now: datetime) -> 
 @sensitive_variables("text")
 def exchange(holder: KeyHolder, asked: TokenRequest, *, now: datetime) -> IssuedToken:
     """
-    Return the token that *holder* asks for, decided and signed. Nothing is written.
+    Return the token that *holder* asks for, decided and signed. Nothing of the token is written.
 
     Raises:
         TokenRefusedError: If another client, a scope or a server was asked for that the key does not give.
@@ -142,13 +130,6 @@ def note_given(issued: IssuedToken, *, holder: KeyHolder) -> None:
     """Note that *holder* gets *issued*. It is written when this returns, outside a transaction."""
     lifetime = timedelta(seconds=issued.lifetime_seconds)
     outstanding.note(holder.found.key_pk, lifetime=lifetime, now=issued.issued_at)
-
-
-@sensitive_variables()
-def _headers(key: str) -> dict[str, str]:
-    source = next((source for source in _HEADERS if source in settings.CREDENTIAL_SOURCES), "bearer")
-    name, beginning = _HEADERS[source]
-    return {name: f"{beginning}{key}"}
 
 
 def _require_own_client(principal: Principal, asked: TokenRequest) -> None:

@@ -43,20 +43,29 @@ def longest_lifetime(*, now: datetime) -> timedelta:
 
 
 def in_use(*, now: datetime) -> QuerySet[OutstandingTokens]:
-    """Return those whose tokens somebody may still take at *now*, whose clock may be late."""
-    return _rows().filter(end_at__gt=now - settings.CLOCK_LEEWAY)
+    """
+    Return those whose tokens somebody may still take at *now*, as far as the lists that are told now reach.
+
+    A server takes a token for ``CLOCK_LEEWAY`` longer than it says, on a clock that may be late itself, and each list
+    replaces what the one before said of people. ``REVOCATIONS_OVERLAP`` on top is what the entries have as well.
+    """
+    return _rows().filter(end_at__gt=_over_before(now=now))
 
 
 def _widen(row: QuerySet[OutstandingTokens], *, lifetime: timedelta, now: datetime) -> bool:
     ends_at = now + lifetime
     longest = Value(lifetime, output_field=DurationField())
-    in_use = When(end_at__gt=now - settings.CLOCK_LEEWAY, then=Greatest("longest_lifetime", longest))
+    in_use = When(end_at__gt=_over_before(now=now), then=Greatest("longest_lifetime", longest))
     widened = row.filter(Q(end_at__lt=ends_at) | Q(longest_lifetime__lt=lifetime)).update(
         # First, since MariaDB reads what it has just set.
         longest_lifetime=Case(in_use, default=longest),
         end_at=Greatest("end_at", Value(ends_at + AHEAD, output_field=DateTimeField())),
     )
     return bool(widened)
+
+
+def _over_before(*, now: datetime) -> datetime:
+    return now - settings.CLOCK_LEEWAY - settings.REVOCATIONS_OVERLAP
 
 
 def _rows() -> QuerySet[OutstandingTokens]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.apps import apps
 from django.db import router
+from django.db.models import QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from .. import events, keys, verification
@@ -25,6 +26,9 @@ from .texts import claims_to_be_key, claims_to_be_signed
 #: up all day would make a list longer than any API server reads, and nothing would be revoked for anybody.
 MOST_TOKENS = 5000
 MOST_TOKENS_OF_SERVER = 20_000
+#: So many of each client, for one API server, are taken however many others gave up: or a few clients that use up what
+#: the server may hear would leave nobody else a way to end a token.
+SHARE_OF_CLIENT = 100
 
 
 class TooManyTokensError(APIKeysError):
@@ -108,9 +112,12 @@ def _require_room(client: Client, *, audience: str, now: datetime) -> None:
     given_up = KeyEvent.objects.using(router.db_for_write(KeyEvent)).filter(
         kind=EventKind.TOKEN_REVOKED, at__gt=now - longest_use(now=now)
     )
-    for some, most in (
-        (given_up.filter(client=client), MOST_TOKENS),
-        (given_up.filter(details__aud=audience), MOST_TOKENS_OF_SERVER),
-    ):
-        if some[:most].count() >= most:
-            raise TooManyTokensError
+    of_client, of_server = given_up.filter(client=client), given_up.filter(details__aud=audience)
+    if _has(of_client, MOST_TOKENS):
+        raise TooManyTokensError
+    if _has(of_server, MOST_TOKENS_OF_SERVER) and _has(of_server.filter(client=client), SHARE_OF_CLIENT):
+        raise TooManyTokensError
+
+
+def _has(events: QuerySet[KeyEvent], number: int) -> bool:
+    return events[:number].count() >= number

@@ -15,7 +15,7 @@ from ..signed.keys import PrivateKey, generate
 from .models import SigningKey
 from .sealing import SealError, opened, resealed, sealed
 from .signing import stored_keys
-from .turns import Turn, signing, turns
+from .turns import Turn, turn_at, turns
 
 #: Each time another run came first. More than that is no coincidence.
 _MOST_TRIES = 5
@@ -38,7 +38,7 @@ def make(known: Sequence[Turn], *, now: datetime, source: str) -> SigningKey | N
     Raises:
         SealError: If there is nothing to seal it with.
     """
-    turn = signing(known, now=now)
+    turn = turn_at(known, now=now)
     is_needed_now = turn is None or not is_readable(turn.row)
     key = new_key(settings.SIGNING_ALGORITHM)
     try:
@@ -65,7 +65,7 @@ def withdraw(kids: Collection[str], *, now: datetime, source: str) -> SigningKey
         withdrawn = sorted({turn.row.kid for turn in known}.intersection(kids))
         if not withdrawn:
             return None
-        turn = signing(known, now=now)
+        turn = turn_at(known, now=now)
         at_once = turn is None or turn.row.kid in withdrawn or not is_readable(turn.row)
         try:
             with transaction.atomic(using=_database()):

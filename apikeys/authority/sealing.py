@@ -18,11 +18,6 @@ class SealError(APIKeysError):
     code = "signing_key_secrets"
 
 
-def has_secrets() -> bool:
-    """Whether there is anything to seal with."""
-    return bool(settings.SIGNING_KEY_SECRETS)
-
-
 @sensitive_variables()
 def sealed(key: PrivateKey) -> str:
     """
@@ -81,7 +76,7 @@ def _fernet() -> MultiFernet:
 
 @sensitive_variables()
 def _fernets() -> list[Fernet]:
-    if not has_secrets():
+    if not settings.SIGNING_KEY_SECRETS:
         raise SealError("APIKEYS['SIGNING_KEY_SECRETS'] is empty: signing keys can be neither stored nor read.")
     try:
         return [Fernet(secret) for secret in settings.SIGNING_KEY_SECRETS]

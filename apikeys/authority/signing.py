@@ -24,7 +24,7 @@ from ..logging import complaints
 from ..signed.keys import KeySet, PrivateKey, SigningKeyError, read_private
 from .models import SigningKey
 from .sealing import SealError, opened
-from .turns import signing, turns
+from .turns import turn_at, turns
 
 
 class NoSigningKeyError(APIKeysError):
@@ -52,7 +52,9 @@ class _Remembered:
 
 def signing_key(*, now: datetime) -> PrivateKey:
     """
-    Return the key that signs at *now*, which ``published_keys`` has for as long as such a token can live. One query.
+    Return the key that signs at *now*, which ``published_keys`` has for as long as such a token can live.
+
+    One query, and two more after ``SIGNED_TOKEN_LIFETIME`` was raised, of which one writes; none with ``SIGNING_KEYS``.
 
     Raises:
         NoSigningKeyError: If there is none, or its private part can't be read. An older key is no way out: it would
@@ -61,7 +63,7 @@ def signing_key(*, now: datetime) -> PrivateKey:
     given = given_keys()
     if given:
         return given[0]
-    turn = signing(turns(stored_keys()), now=now)
+    turn = turn_at(turns(stored_keys()), now=now)
     if turn is None:
         raise _nothing("There is no signing key. Run manage.py rotate_signing_key.")
     row = turn.row

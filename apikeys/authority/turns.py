@@ -37,7 +37,7 @@ def turns(rows: Iterable[SigningKey]) -> list[Turn]:
     return found
 
 
-def signing(known: Sequence[Turn], *, now: datetime) -> Turn | None:
+def turn_at(known: Sequence[Turn], *, now: datetime) -> Turn | None:
     """
     Return the one whose turn it is at *now*; None where there is no key.
 

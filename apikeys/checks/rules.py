@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
@@ -16,8 +15,10 @@ from django.utils.module_loading import import_string
 from ..conf import DEFAULTS
 from ..conf.authority import SIGNING_ALGORITHMS
 from ..core import keyformat, rates
+from ..core.bearer import is_token68
 from ..core.errors import RateSyntaxError
 from ..core.networks import parse_network
+from ..core.places import place_of
 from ..core.schemes import SOURCES, Scheme
 from ..core.verifiers import Hasher, Verifier
 from ..request_parts import UNIX
@@ -26,6 +27,10 @@ from ..request_parts import UNIX
 Rule = Callable[[Any], str | None]
 
 _ARGON2_KIB_PER_LANE = 8
+#: Tokens live for minutes, and what has ended counts for so much longer.
+_LONGEST_LEEWAY = timedelta(minutes=5)
+#: Pages and warnings ask for the requests of so many hours, and a key whose hours are gone would look idle.
+_FEWEST_HOURS = timedelta(hours=24)
 _FERNET_KEY = re.compile("[0-9A-Za-z_-]{43}=")
 _STRATEGIES = ("sliding-window-counter", "moving-window", "fixed-window")
 _READERS = ("signed-in", "public", "off")
@@ -78,6 +83,18 @@ def _lifetime(value: Any) -> str | None:
 def _overlap(value: Any) -> str | None:
     is_overlap = isinstance(value, timedelta) and value >= timedelta(0)
     return None if is_overlap else f"is {value!r}, but must be a timedelta of at least 0."
+
+
+def _hours_kept(value: Any) -> str | None:
+    if isinstance(value, timedelta) and value >= _FEWEST_HOURS:
+        return None
+    return f"is {value!r}, but must be a timedelta of at least 24 hours."
+
+
+def _leeway(value: Any) -> str | None:
+    if isinstance(value, timedelta) and timedelta(0) <= value <= _LONGEST_LEEWAY:
+        return None
+    return f"is {value!r}, but must be a timedelta of at least 0 and at most 5 minutes."
 
 
 def _proxies(value: Any) -> str | None:
@@ -208,15 +225,10 @@ def _address(value: Any) -> str | None:
         return f"is {value!r}, but must be text."
     if not value:
         return None
-    try:
-        parts = urlsplit(value)
-        is_plain = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username or parts.password)
-    except ValueError:
-        is_plain = False
-        parts = urlsplit("")
-    if not is_plain or parts.scheme not in {"https", "http"}:
+    place = place_of(value)
+    if place is None:
         return f"is {value!r}, but must be an address such as 'https://auth.example.com/apikeys', without a query."
-    if parts.scheme == "http" and not django_settings.DEBUG:
+    if not place.is_secure and not django_settings.DEBUG:
         return f"is {value!r}, but outside of DEBUG it must begin with https://."
     return None
 
@@ -235,8 +247,11 @@ def _fernet_keys(value: Any) -> str | None:
     return "must be a list of Fernet keys: 43 letters, digits, '-' and '_', and a '='."
 
 
-def _secret(value: Any) -> str | None:
-    return None if isinstance(value, str) else "must be text."
+def _key_or_empty(value: Any) -> str | None:
+    # Likewise.
+    if isinstance(value, str) and (not value or is_token68(value)):
+        return None
+    return "must be an API key: letters, digits and '_', without a space or line break around it."
 
 
 #: One for each setting.
@@ -274,7 +289,7 @@ RULES: dict[str, Rule] = {
     "RATE_LIMIT_HEADERS": _one_of(*_HEADERS),
     "USAGE_FLUSH_INTERVAL": _lifetime,
     "USAGE_FLUSH_ROWS": _count,
-    "USAGE_HOURS_KEPT": _lifetime,
+    "USAGE_HOURS_KEPT": _hours_kept,
     "USAGE_DAYS_KEPT": _lifetime,
     "GUESSES_PER_NETWORK_PER_MINUTE": _count,
     "NETWORKS_PER_KEY": _count,
@@ -293,14 +308,14 @@ RULES: dict[str, Rule] = {
     "JWKS_MAX_AGE": _lifetime,
     "REVOCATIONS_OVERLAP": _lifetime,
     "AUTHORITY_URL": _address,
-    "AUTHORITY_KEY": _secret,
+    "AUTHORITY_KEY": _key_or_empty,
     "AUTHORITY_CONNECT_TIMEOUT": _lifetime,
     "AUTHORITY_READ_TIMEOUT": _lifetime,
     "AUTHORITY_PAUSE": _lifetime,
     "AUDIENCE": _text,
     "INTROSPECTION_CACHE": _overlap,
     "JWKS_KEPT": _lifetime,
-    "CLOCK_LEEWAY": _overlap,
+    "CLOCK_LEEWAY": _leeway,
     "REVOCATIONS_POLL_INTERVAL": _lifetime_or_none,
     "REVOCATIONS_MAX_AGE": _lifetime_or_none,
     "REMEMBERED_TOKENS": _count_or_zero,

@@ -8,23 +8,19 @@ from functools import cached_property
 from typing import Any, cast
 
 from .reading import read
+from .shared import SharedSettings
 
 #: What signing keys can be made for.
 SIGNING_ALGORITHMS = ("ES256", "EdDSA", "RS256")
 
 
-class AuthoritySettings:
+class AuthoritySettings(SharedSettings):
     """The settings of ``apikeys.authority``."""
 
     @cached_property
     def CLAIMS(self) -> Mapping[str, Any]:
         """What may be said of clients and keys, by name: a type, or a dict as ``core.claims`` reads it."""
         return cast("Mapping[str, Any]", read("CLAIMS"))
-
-    @cached_property
-    def ISSUER(self) -> str:
-        """The address that names the authority in tokens (RFC 8414 section 2), on its own site and on API servers."""
-        return str(read("ISSUER"))
 
     @cached_property
     def SIGNING_KEYS(self) -> tuple[Any, ...]:
@@ -55,11 +51,6 @@ class AuthoritySettings:
     def SIGNED_TOKEN_LIFETIME(self) -> timedelta:
         """How long a signed token lives at most; never longer than its key."""
         return cast("timedelta", read("SIGNED_TOKEN_LIFETIME"))
-
-    @cached_property
-    def JWKS_MAX_AGE(self) -> timedelta:
-        """How long anybody may keep the published keys, and how old an API server lets its copy grow."""
-        return cast("timedelta", read("JWKS_MAX_AGE"))
 
     @cached_property
     def REVOCATIONS_OVERLAP(self) -> timedelta:

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import cast
 
 from .reading import read
+from .shared import SharedSettings
 
 
-class ServerSettings:
+class ServerSettings(SharedSettings):
     """The settings of ``apikeys.resource_server``."""
 
     @cached_property
@@ -52,11 +53,6 @@ class ServerSettings:
     def JWKS_KEPT(self) -> timedelta:
         """How long the last copy of the published keys counts while the authority does not answer."""
         return cast("timedelta", read("JWKS_KEPT"))
-
-    @cached_property
-    def CLOCK_LEEWAY(self) -> timedelta:
-        """How far the clocks of authority and server may differ."""
-        return cast("timedelta", read("CLOCK_LEEWAY"))
 
     @cached_property
     def REVOCATIONS_POLL_INTERVAL(self) -> timedelta | None:

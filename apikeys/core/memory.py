@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -21,6 +23,7 @@ class BoundedMemory(Generic[K, V]):
         #: Whether more than half of the room is taken. Until then nothing is forgotten soon, so that asking keeps no
         #: order and takes no lock: every request asks, and that costs a quarter.
         self._is_crowded = False
+        _memories.add(self)
 
     def get(self, key: K) -> V | None:
         """Return what is remembered of *key*, or None."""
@@ -51,5 +54,24 @@ class BoundedMemory(Generic[K, V]):
             self._items.clear()
             self._is_crowded = False
 
+    def start_anew(self) -> None:
+        """Go on in a child of a fork, with all that its parent remembered."""
+        # Another thread of the parent may have held it.
+        self._lock = threading.Lock()
+
     def __len__(self) -> int:
         return len(self._items)
+
+
+#: Those of this process.
+_memories: WeakSet[BoundedMemory[Any, Any]] = WeakSet()
+
+
+def _start_anew() -> None:
+    for memory in list(_memories):
+        memory.start_anew()
+
+
+# Where processes fork at all.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -50,6 +50,7 @@ def issue(
 
     Raises:
         APIKeysError: ``ChangeRefusedError`` or ``ScopeError``, whose class names what was refused.
+        HashingFailedError: If no *secret* was given, and there was not enough memory to hash one, or no turn in time.
     """
     policy.require(permitted=policy.may_issue(by, owner=owner) and (not claims or policy.may_set_claims(by)))
     policy.require_owner(owner)
@@ -123,6 +124,7 @@ def rotate(
         AlreadyRotatedError: If it has a replacement, which the error names.
         KeyNotWorkingError: If it is revoked, expired or rotated out.
         ChangeRefusedError: For the other reasons of ``issue``.
+        HashingFailedError: As there.
     """
     policy.require(permitted=policy.may_rotate(by, key))
     overlap = policy.require_overlap(overlap)
@@ -186,9 +188,11 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
     """
     Undo *key*, a new one whose plaintext nobody has seen, and the rotation that made it.
 
-    It is revoked as undelivered and unlinked, and the key that it was to replace works on as before.
+    It is revoked as undelivered and unlinked, and the key that it was to replace works on as before. Who made a key may
+    take it back, whatever else they may do.
 
     Raises:
+        NotPermittedError: If *by* neither made it nor may revoke keys.
         AlreadyUsedError: If it was used or rotated, so that somebody has it.
     """
     with transaction.atomic(using=rows.database()):
@@ -196,6 +200,8 @@ def withdraw_undelivered(key: APIKey, *, by: Any = None, source: str = "python")
             # The older one first, as ``revoke`` does.
             rows.locked(key.replaces)
         locked = rows.locked(key)
+        is_maker = by is not None and locked.created_by_id == by.pk
+        policy.require(permitted=is_maker or policy.may_revoke(by))
         if locked.last_used_at is not None or locked.overlap_ends_at is not None:
             raise errors.AlreadyUsedError(_("This key was used, so somebody has it. Revoke it instead."))
         old = locked.replaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from hashlib import blake2b
@@ -47,3 +48,12 @@ def _this_minute(name: str, *, now: float) -> tuple[float, int]:
 def _stored(name: str) -> str:
     # A name may hold what a person is called by, and a storage takes no space in a key, or not as many letters.
     return f"attempts:{blake2b(name.encode(), digest_size=16).hexdigest()}"
+
+
+def _start_anew() -> None:
+    global _lock  # noqa: PLW0603  # of the process; after a fork another thread may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

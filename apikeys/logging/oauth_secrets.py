@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -47,14 +46,20 @@ def secrets_of(request: HttpRequest | None, variables: Iterable[tuple[str, Any]]
     found: set[str] = set()
     if request is not None:
         found.update(_in_authorization(request.META.get("HTTP_AUTHORIZATION", "")))
-        found.update(_in_members(request.GET))
-        with suppress(Exception):  # a body that can't be read has no parameters to show
-            found.update(_in_members(request.POST))
+        for name in ("GET", "POST"):
+            with suppress(Exception):  # what can't be read has no parameters to show
+                found.update(_in_members(getattr(request, name)))
     for name, value in variables:
         with suppress(Exception):  # what foreign classes raise when they are read is not known
             found.update(_named(name, value, level=0))
-    shown = {form for secret in found for form in (secret, quote(secret), quote_plus(secret), repr(secret)[1:-1])}
+    shown = {form for secret in found for form in _forms(secret)}
     return shown | {str(escape(form)) for form in shown}
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    # JSON may hold half a letter, which has no bytes: nobody could have put it into an address.
+    encoded = secret.encode(errors="replace")
+    return secret, quote(encoded), quote_plus(encoded), repr(secret)[1:-1]
 
 
 def _in_members(members: Mapping[Any, Any], *, level: int = 0) -> Iterator[str]:
@@ -88,7 +93,7 @@ def _packed(text: str) -> Mapping[Any, Any]:
     if text.startswith("{"):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
     return dict(parse_qsl(text.partition("?")[2] or text)) if "=" in text else {}
@@ -103,7 +108,7 @@ def _in_authorization(header: str) -> Iterator[str]:
     if scheme.lower() == "basic":
         try:
             _user, _, password = base64.b64decode(credentials).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no Base64, or no text; letters beyond ASCII are no error of binascii's own
             return
         if len(password) >= _SHORTEST_ELSE:
             yield from {password, unquote(password)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -96,3 +97,12 @@ def _tell_left_out(*, least_seconds: float) -> None:
             seconds,
             extra={"reason": "left_out", "left_out": dict(left_out.most_common()), "seconds": round(seconds, 1)},
         )
+
+
+def _start_anew() -> None:
+    global tap  # noqa: PLW0603  # that of the parent, whose lock another thread may hold, and who tells what is in it
+    tap = Tap()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

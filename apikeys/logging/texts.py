@@ -48,7 +48,8 @@ def mask_text(text: str) -> str:
 def mask_bytes(data: bytes) -> bytes:
     """Return *data* with each key masked; *data* itself where there is none."""
     for secret in _others.get():
-        data = data.replace(secret.encode(), _HIDDEN.encode())
+        # Half a letter, as JSON may hold it, has no bytes.
+        data = data.replace(secret.encode(errors="replace"), _HIDDEN.encode())
     prefix = settings.PREFIX
     # Each byte is a letter of this alphabet, and the ellipsis three of them.
     text = data.decode("latin-1")

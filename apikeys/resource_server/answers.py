@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from ..core.claim_names import TAKEN
+from ..core.claim_names import may_be_declared
 from ..core.scopes import is_scope_name
 from ..signed.json_text import END_OF_TIME, read_object
 
@@ -89,7 +89,7 @@ def read(body: bytes) -> Introspection | None:
         expires_at=_instant(document, "exp"),
         not_before=_instant(document, "nbf"),
         is_bearer="cnf" not in document and _text(document, "token_type", default="Bearer").lower() == "bearer",
-        claims=MappingProxyType({name: value for name, value in document.items() if name not in TAKEN}),
+        claims=MappingProxyType({name: value for name, value in document.items() if may_be_declared(name)}),
     )
 
 

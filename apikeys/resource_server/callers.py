@@ -9,7 +9,6 @@ from typing import Any
 
 from .. import signals
 from ..conf import settings
-from ..core.claim_names import TAKEN
 from ..core.credentials import RequestParts
 from ..core.errors import AddressRefusedError, CredentialError
 from ..core.networks import allows
@@ -17,6 +16,8 @@ from ..core.principals import CLIENT, PERSON, ClientUser, Principal, RemoteUser
 from ..core.rates import strictest_rates
 from ..core.scopes import RESERVED_BEGINNING
 from ..logging import refusals
+
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
 def principal_of(
@@ -30,12 +31,13 @@ def principal_of(
     key_id: str = "",
     family: str = "",
     username: str = "",
-    claims: Mapping[str, Any] = MappingProxyType({}),
+    claims: Mapping[str, Any] = _NO_CLAIMS,
 ) -> Principal:
     """
     Return the caller that the authority speaks of. Rates are those of this server; quotas need a database.
 
-    Scopes of the authority's own endpoints are left out: this server may have such endpoints too, for its own keys.
+    *claims* have names that a project may declare: whoever reads an answer or a token sees to that. Scopes of the
+    authority's own endpoints are left out: this server may have such endpoints too, for its own keys.
 
     Raises:
         ValueError: If *subject* is neither ``user:…`` nor the ``client:…`` of *client_id*.
@@ -60,7 +62,7 @@ def principal_of(
         user_pk=subject if is_person else None,
         acts_for_user=is_person,
         expires_at=expires_at,
-        claims=_unchangeable({name: value for name, value in claims.items() if name not in TAKEN} if claims else {}),
+        claims=_unchangeable(claims) if claims else _NO_CLAIMS,
         rates=strictest_rates(settings.RATES),
     )
 

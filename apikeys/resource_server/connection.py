@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -28,6 +28,8 @@ from django.core.signals import setting_changed
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import settings
+from ..core.bearer import is_token68
+from ..core.places import Place, place_of
 from . import sockets
 from .sockets import TimedReader
 
@@ -37,7 +39,6 @@ MOST_BYTES = 64 * 1024
 _LONGEST_IDLE_SECONDS = 30.0
 _MOST_IDLE = 32
 _MOST_HEADER_BYTES = 64 * 1024
-_HTTPS_PORT, _HTTP_PORT = 443, 80
 _MOST_DIGITS = 10
 
 
@@ -61,15 +62,6 @@ class Answer:
     body: bytes = field(repr=False)
     #: The seconds of ``Retry-After``; None for none, a date, or more than ten digits.
     retry_after_seconds: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    host: str
-    port: int
-    is_secure: bool
-    #: Of the endpoints, with a slash at the end.
-    path: str
 
 
 @sensitive_variables()
@@ -112,9 +104,9 @@ def longest_wait_seconds() -> float:
 class _Connection(http.client.HTTPConnection):
     """A connection to one place. ``connect_until``, ``read_until`` and ``most_bytes`` are set for each request."""
 
-    def __init__(self, place: _Place) -> None:
+    def __init__(self, place: Place) -> None:
         # Which port the Host field leaves out.
-        self.default_port = _HTTPS_PORT if place.is_secure else _HTTP_PORT
+        self.default_port = place.default_port
         super().__init__(place.host, place.port)
         self.place = place
         self.connect_until = self.read_until = 0.0
@@ -194,7 +186,7 @@ class _IdleConnections:
         self._lock = threading.Lock()
         self._connections: deque[_Connection] = deque()
 
-    def take(self, place: _Place) -> _Connection | None:
+    def take(self, place: Place) -> _Connection | None:
         """Return one to *place* that is still good, as far as this side can tell; None for none."""
         while True:
             with self._lock:
@@ -266,26 +258,19 @@ def _ask(method: str, path: str, *, body: bytes | None, headers: Mapping[str, st
 @sensitive_variables()
 def _key_header() -> dict[str, str]:
     key = settings.AUTHORITY_KEY
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not is_token68(key):
         raise ImproperlyConfigured("APIKEYS['AUTHORITY_KEY'] must be the API key of this server.")
     return {"Authorization": f"Bearer {key}"}
 
 
 @lru_cache(maxsize=4)
-def _read_place(address: str, *, may_be_plain: bool) -> _Place:
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
-        host.encode("idna")
-    except ValueError as error:
-        raise ImproperlyConfigured("APIKEYS['AUTHORITY_URL'] is no address.") from error
-    if not host or parts.query or parts.fragment or parts.username is not None or not parts.path.isascii():
+def _read_place(address: str, *, may_be_plain: bool) -> Place:
+    place = place_of(address)
+    if place is None:
         raise ImproperlyConfigured("APIKEYS['AUTHORITY_URL'] must be an address such as 'https://auth.example.com/'.")
-    is_secure = parts.scheme == "https"
-    if not is_secure and not (parts.scheme == "http" and may_be_plain):
+    if not (place.is_secure or may_be_plain):
         raise ImproperlyConfigured("APIKEYS['AUTHORITY_URL'] must begin with https:// outside of DEBUG.")
-    default = _HTTPS_PORT if is_secure else _HTTP_PORT
-    return _Place(host=host, port=port or default, is_secure=is_secure, path=parts.path)
+    return place
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,7 @@ class _PublishedKeys:
         #: Held by whoever asks the authority.
         self._turn = threading.Lock()
         self._copy: _Copy | None = None
-        #: When it was asked last, whatever came of it; and when last because of a key that was not there.
+        #: When the last asking was over, whatever came of it; and when one last began for a key that was not there.
         self._asked_at: datetime | None = None
         self._searched_at: datetime | None = None
 
@@ -138,7 +138,8 @@ class _PublishedKeys:
             document = _document()
         finally:
             # Not before: a request that comes meanwhile must not take the old copy for one that was asked for just now.
-            self._asked_at = now
+            # And not as of the request's beginning: where the authority hangs, the time-outs would use the pause up.
+            self._asked_at = timezone.now()
         before = self._copy
         if before is not None and before.document == document:
             # The same object: what was verified by these keys is verified by them still.

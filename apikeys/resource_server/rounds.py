@@ -58,25 +58,37 @@ class Rounds(Generic[T]):
             if found is None:
                 found = queue.waiting = _Round()
         if is_first:
-            if before is not None:
-                before.is_over.wait(timeout=most_seconds)
-            self._run(name, queue, found, question)
+            self._run(name, queue, found, question, after=before, most_seconds=most_seconds)
         else:
             found.is_over.wait(timeout=2 * most_seconds)
         if not found.answers:
             raise NoRoundError
         return found.answers[0]
 
-    def _run(self, name: bytes, queue: _Queue[T], found: _Round[T], question: Callable[[], T]) -> None:
-        with self._lock:
-            # From here on nobody joins.
-            queue.running, queue.waiting = found, None
+    def _run(
+        self,
+        name: bytes,
+        queue: _Queue[T],
+        found: _Round[T],
+        question: Callable[[], T],
+        *,
+        after: _Round[T] | None,
+        most_seconds: float,
+    ) -> None:
+        # The waiting as well: what ends a worker must not leave a round that all join and nobody asks for.
         try:
+            if after is not None:
+                after.is_over.wait(timeout=most_seconds)
+            with self._lock:
+                # From here on nobody joins.
+                queue.running, queue.waiting = found, None
             found.answers.append(question())
         finally:
             with self._lock:
                 if queue.running is found:
                     queue.running = None
+                if queue.waiting is found:
+                    queue.waiting = None
                 # By now another queue may stand there: of whoever did not wait longer for this round than it may take.
                 if self._queues.get(name) is queue and queue.running is None and queue.waiting is None:
                     del self._queues[name]

@@ -35,14 +35,17 @@ def connect(host: str, port: int, *, until: float) -> socket.socket:
     addresses = _addresses(host, port, until=until)
     failure: OSError = OSError(f"{host} has no address")
     for index, (family, kind, protocol, _name, address) in enumerate(addresses):
-        made = socket.socket(family, kind, protocol)
+        made = None
         try:
+            # Names resolve to families of addresses that this host may lack: then there is not even a socket.
+            made = socket.socket(family, kind, protocol)
             # An address that swallows everything must leave time for the next one.
             made.settimeout(seconds_left(until) / (len(addresses) - index))
             made.connect(address)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            made.close()
+            if made is not None:
+                made.close()
             failure = error
         else:
             return made

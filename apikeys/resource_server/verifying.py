@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..conf import settings
 from ..core.memory import BoundedMemory
+from ..signed.jws import Unverified
 from ..signed.keys import KeySet
 from ..signed.tokens import SignedToken, UnknownSigningKeyError, kid_of, require_current, verify
 from . import key_sets
@@ -43,6 +44,8 @@ def recall(text: str, *, now: datetime) -> SignedToken | None:
         CredentialError: If it is remembered and does not count now.
         AuthorityUnavailableError: If nobody can tell which keys are published.
     """
+    if not settings.REMEMBERED_TOKENS:
+        return None
     found = _verified.get(_fingerprint(text))
     if found is None or found.keys is not key_sets.published(now=now):
         return None
@@ -51,7 +54,7 @@ def recall(text: str, *, now: datetime) -> SignedToken | None:
 
 
 @sensitive_variables("text")
-def verified(text: str, *, now: datetime) -> SignedToken:
+def verified(text: str | Unverified, *, now: datetime) -> SignedToken:
     """
     Return the token in *text*, its signature checked.
 
@@ -63,14 +66,15 @@ def verified(text: str, *, now: datetime) -> SignedToken:
     """
     if not (settings.ISSUER and settings.AUDIENCE):
         raise ImproperlyConfigured("Signed tokens need APIKEYS['ISSUER'] and APIKEYS['AUDIENCE'].")
+    unverified = Unverified(text) if isinstance(text, str) else text
     keys = key_sets.published(now=now)
     try:
-        token = _checked(text, keys, now=now)
+        token = _checked(unverified, keys, now=now)
     except UnknownSigningKeyError:
-        keys = key_sets.published_since(kid_of(text) or "", now=now)
-        token = _checked(text, keys, now=now)
+        keys = key_sets.published_since(kid_of(unverified.text) or "", now=now)
+        token = _checked(unverified, keys, now=now)
     if settings.REMEMBERED_TOKENS:
-        _verified.put(_fingerprint(text), _Verified(token, keys), most=settings.REMEMBERED_TOKENS)
+        _verified.put(_fingerprint(unverified.text), _Verified(token, keys), most=settings.REMEMBERED_TOKENS)
     return token
 
 
@@ -79,10 +83,9 @@ def forget_all() -> None:
     _verified.clear()
 
 
-@sensitive_variables("text")
-def _checked(text: str, keys: KeySet, *, now: datetime) -> SignedToken:
+def _checked(unverified: Unverified, keys: KeySet, *, now: datetime) -> SignedToken:
     return verify(
-        text,
+        unverified,
         keys=keys,
         issuer=settings.ISSUER,
         audience=settings.AUDIENCE,

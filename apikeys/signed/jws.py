@@ -7,7 +7,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
@@ -22,7 +22,8 @@ MOST_CHARACTERS = 8192
 _DOTS = 2
 _REMEMBERED_HEADERS = 64
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
+#: The letters of the other alphabet to what is a letter of none.
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
 
 
 class UnknownSigningKeyError(InvalidTokenError):
@@ -40,6 +41,26 @@ class Header:
     has_extensions: bool
 
 
+class Unverified:
+    """A text that may be signed. What it says is read once, and believed by nobody before its signature is checked."""
+
+    @sensitive_variables("text")
+    def __init__(self, text: str, *, most_characters: int = MOST_CHARACTERS) -> None:
+        self.text = text
+        #: None if *text* is longer than *most_characters*, or not in three parts of which the first is a header.
+        self.header = None if len(text) > most_characters else header_of(text)
+
+    @cached_property
+    def payload(self) -> dict[str, Any] | None:
+        """What it says; None if that can't be read."""
+        if self.header is None:
+            return None
+        try:
+            return read_object(_decoded(self.text.split(".")[1]).decode())
+        except ValueError:
+            return None
+
+
 def write_signed(payload: Mapping[str, Any], *, typ: str, key: PrivateKey) -> str:
     """Return *payload* signed by *key*."""
     header = {"typ": typ, "alg": key.algorithm, "kid": key.kid}
@@ -48,20 +69,15 @@ def write_signed(payload: Mapping[str, Any], *, typ: str, key: PrivateKey) -> st
 
 
 @sensitive_variables()
-def read_signed(
-    text: str, *, types: AbstractSet[str], keys: KeySet, most_characters: int = MOST_CHARACTERS
-) -> dict[str, Any]:
+def read_signed(unverified: Unverified, *, types: AbstractSet[str], keys: KeySet) -> dict[str, Any]:
     """
-    Return the payload of *text*, which one of *keys* has signed as one of *types*, in lower case.
+    Return the payload of *unverified*, which one of *keys* has signed as one of *types*, in lower case.
 
     Raises:
         UnknownSigningKeyError: If its header is in order and names a key that is not in *keys*.
         InvalidTokenError: If it is anything else.
     """
-    if len(text) > most_characters or text.count(".") != _DOTS:
-        raise InvalidTokenError
-    head, body, tail = text.split(".")
-    header = _header(head)
+    header = unverified.header
     if header is None or header.has_extensions or header.typ.lower() not in types or not header.kid:
         raise InvalidTokenError
     algorithm = keys.algorithm_of(header.kid)
@@ -70,17 +86,15 @@ def read_signed(
     # The key says which algorithm; the header may only agree.
     if header.algorithm != algorithm:
         raise InvalidTokenError
+    message, _, tail = unverified.text.rpartition(".")
     try:
+        signed = message.encode("ascii")
         signature = _decoded(tail)
-        payload = _decoded(body)
     except ValueError as error:
         raise InvalidTokenError from error
-    if not keys.has_signed(f"{head}.{body}".encode(), signature=signature, kid=header.kid):
+    if not keys.has_signed(signed, signature=signature, kid=header.kid) or unverified.payload is None:
         raise InvalidTokenError
-    try:
-        return read_object(payload.decode())
-    except ValueError as error:
-        raise InvalidTokenError from error
+    return unverified.payload
 
 
 def header_of(text: str) -> Header | None:
@@ -89,15 +103,10 @@ def header_of(text: str) -> Header | None:
     return None if len(head) > MOST_CHARACTERS or text.count(".") != _DOTS else _header(head)
 
 
-@sensitive_variables()
+@sensitive_variables("text")
 def payload_of(text: str) -> dict[str, Any] | None:
     """Return the unverified payload of *text*; None if it is no signed text or too long."""
-    if len(text) > MOST_CHARACTERS or header_of(text) is None:
-        return None
-    try:
-        return read_object(_decoded(text.split(".")[1]).decode())
-    except ValueError:
-        return None
+    return Unverified(text).payload
 
 
 @lru_cache(maxsize=_REMEMBERED_HEADERS)
@@ -135,8 +144,9 @@ def _decoded(text: str) -> bytes:
     Raises:
         ValueError: If it is not how they are written: with padding, other characters, or bits that mean nothing.
     """
-    data = a2b_base64(text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4))
+    letters = text.encode("ascii").translate(_FROM_URL)
+    data = a2b_base64(letters + b"=" * (-len(letters) % 4))
     # What is no letter was passed over.
-    if _base64url(data) != text:
+    if b2a_base64(data, newline=False).rstrip(b"=") != letters:
         raise ValueError("not as it is written")
     return data

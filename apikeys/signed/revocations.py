@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..core.errors import InvalidTokenError
 from ..core.networks import parse_network
 from ..core.scopes import is_scope_name
-from .jws import read_signed, write_signed
+from .jws import Unverified, read_signed, write_signed
 from .keys import KeySet, PrivateKey
 from .tokens import SignedToken
 
@@ -101,7 +101,7 @@ def read_list(text: str, *, keys: KeySet, issuer: str, audience: str) -> Revocat
         InvalidTokenError: If it is anything else but a list of *issuer* for *audience* of which every entry is
             understood.
     """
-    payload = read_signed(text, types=frozenset({TYPE}), keys=keys, most_characters=MOST_CHARACTERS)
+    payload = read_signed(Unverified(text, most_characters=MOST_CHARACTERS), types=frozenset({TYPE}), keys=keys)
     if (payload.get("iss"), payload.get("aud")) != (issuer, audience) or not all(name in payload for name in _MEMBERS):
         raise InvalidTokenError
     numbers = {name: payload[name] for name in ("iat", "since", "next", "window")}

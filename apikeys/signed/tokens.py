@@ -17,7 +17,7 @@ from ..core.networks import parse_network
 from ..core.scopes import is_scope_name
 from .json_text import END_OF_TIME
 from .jws import UnknownSigningKeyError as UnknownSigningKeyError  # noqa: PLC0414  # callers know it from here
-from .jws import header_of, payload_of, read_signed, write_signed
+from .jws import Unverified, header_of, read_signed, write_signed
 from .keys import KeySet, PrivateKey
 
 TYPE: Final = "at+jwt"
@@ -113,9 +113,9 @@ def looks_signed(text: str) -> bool:
     return header_of(text) is not None
 
 
-def issuer_of(text: str) -> str | None:
+def issuer_of(text: str | Unverified) -> str | None:
     """Return who says to have issued *text*, unverified; None where that can't be read."""
-    payload = payload_of(text)
+    payload = _unverified(text).payload
     issuer = None if payload is None else payload.get("iss")
     return issuer if isinstance(issuer, str) else None
 
@@ -127,7 +127,9 @@ def kid_of(text: str) -> str | None:
 
 
 @sensitive_variables("text")
-def verify(text: str, *, keys: KeySet, issuer: str, audience: str, now: datetime, leeway: timedelta) -> SignedToken:
+def verify(
+    text: str | Unverified, *, keys: KeySet, issuer: str, audience: str, now: datetime, leeway: timedelta
+) -> SignedToken:
     """
     Return the access token in *text*, checked as RFC 9068 section 4 says.
 
@@ -136,7 +138,7 @@ def verify(text: str, *, keys: KeySet, issuer: str, audience: str, now: datetime
         UnknownSigningKeyError: If its header is in order and names a key that is not in *keys*.
         InvalidTokenError: If it is anything else but a token of *issuer* for *audience* that counts now.
     """
-    payload = read_signed(text, types=_TYPES, keys=keys)
+    payload = read_signed(_unverified(text), types=_TYPES, keys=keys)
     if payload.get("iss") != issuer or not _is_for(audience, payload.get("aud")):
         raise InvalidTokenError
     if "cnf" in payload:
@@ -182,6 +184,10 @@ def require_current(token: SignedToken, *, now: datetime, leeway: timedelta) -> 
             client_id=token.client_id,
             at=datetime.fromtimestamp(token.expires_at, tz=UTC),
         )
+
+
+def _unverified(text: str | Unverified) -> Unverified:
+    return text if isinstance(text, Unverified) else Unverified(text)
 
 
 def _is_for(audience: str, told: object) -> bool:

@@ -16,6 +16,9 @@ from ..models import Grain, Level, UsageCount
 
 #: How far what is known of a key's last use may be ahead of the counts.
 _LAG = timedelta(hours=1)
+_SUMMED_OVER_ALL = Q(level=Level.ALL, grain__in=(Grain.HOUR, Grain.DAY))
+#: Requests that wait for the roll-up.
+_WAITING = Q(level=Level.REQUEST, grain=Grain.RAW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +62,18 @@ def collected(
 
 
 def collected_over_all(*, since: datetime) -> Evidence:
-    """Return the evidence of all clients together, as far as it is summed. One query."""
-    rows = UsageCount.objects.filter(level=Level.ALL, grain__in=(Grain.HOUR, Grain.DAY), bucket__gte=since)
+    """Return the evidence of all clients together. One query."""
+    rows = UsageCount.objects.filter(_SUMMED_OVER_ALL | _WAITING, bucket__gte=since)
     found = Evidence()
     for scopes, requests, at in rows.order_by().values_list("scopes").annotate(r=Sum("count"), at=Max("last_at")):
         _add(found, scopes=scopes.split(), need=Need(requests=requests, last_at=at))
     return found
+
+
+def needed_and_not_summed(*, since: datetime) -> set[str]:
+    """Return what requests since *since* needed, of those that no sum knows of yet. One query."""
+    rows = UsageCount.objects.filter(_WAITING, bucket__gte=since).order_by().values_list("scopes", flat=True)
+    return {name for scopes in rows.distinct() for name in scopes.split()}
 
 
 def counting_began() -> datetime | None:
@@ -74,9 +83,10 @@ def counting_began() -> datetime | None:
     That is the first hour or day that is kept, or the day after memory last ran out and keys were not told apart.
     """
     rows = UsageCount.objects.filter(level=Level.REQUEST).order_by("bucket").values_list("bucket", flat=True)
-    unsaid = rows.filter(family="", grain__in=list(Grain), scopes=outcomes.SCOPES_UNSAID).last()
+    # Their client is not said either, and the index finds that: without a family are all requests of OAuth, too.
+    unsaid = rows.filter(client_id="", family="", grain__in=list(Grain), scopes=outcomes.SCOPES_UNSAID).last()
     if unsaid is not None:
-        return unsaid + timedelta(days=1)
+        return buckets.day_end(unsaid, zone=timezone.get_default_timezone())
     return min(filter(None, (rows.filter(grain=grain).first() for grain in Grain)), default=None)
 
 
@@ -87,7 +97,7 @@ def window_start(*, days: int, now: datetime) -> datetime:
 
 def reaches_back_to(since: datetime) -> bool:
     """Whether something was counted before *since* that is summed and kept. One query."""
-    rows = UsageCount.objects.filter(level=Level.ALL, grain__in=(Grain.HOUR, Grain.DAY), bucket__lt=since)
+    rows = UsageCount.objects.filter(_SUMMED_OVER_ALL, bucket__lt=since)
     return rows.exists()
 
 

@@ -167,7 +167,7 @@ def install() -> None:
 def _write() -> tuple[Counts | None, int]:
     """Return what was written and is to be followed up, None if nothing was; and how many rows that took."""
     counts = counting.take()
-    if not counts and not counts.uses and not _process.untold_uses:
+    if not counts and not counts.uses and not _process.untold_uses and not networks.is_behind():
         return None, 0
     if counts.database is not None and _name_of(counts.database.alias) not in {counts.database.name, ""}:
         # A test runner has put the project's own database back, which no test's counts belong into. A router that

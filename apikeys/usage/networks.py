@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
-from django.db import router
+from django.db import InterfaceError, OperationalError, router
 from django.db.models import Count, QuerySet, Sum
 
 from .. import events, signals
@@ -22,12 +23,16 @@ _MOST_SEEN = 100_000
 _MOST_RAISED = 10_000
 #: How many networks that guess are told of in an hour, one event each. Events are kept for good.
 _MOST_GUESSING = 100
+#: How many are kept for the next flush where the database takes none.
+_MOST_UNWRITTEN = 100_000
 _BATCH = 500
 
 Pair = tuple[str, str]
 
 #: Families and networks that are on record.
 _seen: BoundedMemory[Pair, bool] = BoundedMemory()
+#: Those that could not be recorded, each with the key that it was used with.
+_unwritten: dict[Pair, tuple[str, Tally]] = {}
 #: Alarms of guessing that are on record.
 _raised: BoundedMemory[str, bool] = BoundedMemory()
 
@@ -35,26 +40,40 @@ _raised: BoundedMemory[str, bool] = BoundedMemory()
 def forget_all() -> None:
     """Have this process look up again what is on record."""
     _seen.clear()
+    _unwritten.clear()
     _raised.clear()
+
+
+def is_behind() -> bool:
+    """Whether there are networks that could not be recorded yet."""
+    return bool(_unwritten)
 
 
 def note_networks(counts: Counts) -> None:
     """
     Record the networks that families were used from for the first time, one event each.
 
-    A family that has filled its list moves about: from then on it gets one event in an hour.
+    A family that has filled its list moves about: from then on it gets one event in an hour. Where the database can't
+    be reached, they are kept for the next time.
     """
-    used = {}
+    used = dict(_unwritten)
+    _unwritten.clear()
     for kind, tally in counts.requests.items():
         request = RequestKind._make(kind)
         pair = (request.family, request.network)
         if all(pair) and _seen.get(pair) is None:
-            used[pair] = (request.key_id, tally)
-    for batch in batches(used, size=_BATCH):
-        on_record = _on_record(batch)
-        _record_networks({pair: used[pair] for pair in batch if pair not in on_record})
+            used.setdefault(pair, (request.key_id, tally))
+    for batch in batches(list(used), size=_BATCH):
+        try:
+            on_record = _on_record(batch)
+            _record_networks({pair: used[pair] for pair in batch if pair not in on_record})
+        except (InterfaceError, OperationalError):
+            # No other fault: what the database can't store would hold up all others for good.
+            _unwritten.update(islice(used.items(), _MOST_UNWRITTEN))
+            raise
         for pair in batch:
             _seen.put(pair, value=True, most=_MOST_SEEN)
+            del used[pair]
 
 
 def note_guessing(counts: Counts) -> None:

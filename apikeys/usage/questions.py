@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -53,6 +53,12 @@ class Totals:
     def allowed(self) -> int:
         """What was not denied."""
         return self.requests - self.denied
+
+    @property
+    def errors(self) -> int:
+        """What was not denied and ended with another status of the 4xx, or failed."""
+        answered = (self.by_outcome.get(outcome, 0) for outcome in (outcomes.OK, outcomes.UNCOUNTED))
+        return self.allowed - sum(answered)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +144,21 @@ def top(
 
     Days know no networks: those are known for ``USAGE_HOURS_KEPT``. Refused credentials have no route.
     """
+    found = top_by_id(by, since=since, until=until, most=most, family=family, client_id=client_id)
+    labels = _labels(by, [each.name for each in found])
+    return [replace(each, label=labels.get(each.name, each.name)) for each in found]
+
+
+def top_by_id(
+    by: Subject, *, since: datetime, until: datetime | None, most: int, family: str = "", client_id: str = ""
+) -> list[Top]:
+    """Return what ``top`` returns, for those who have labels of their own: its are the names. One query."""
     column = _COLUMNS[by]
     rows = _between(_rows_by(by, family=family, client_id=client_id), since=since, until=until).exclude(**{column: ""})
     counted: Any = rows.order_by().values_list(column).annotate(**_SUMS)
-    found = list(counted.order_by("-requests", column)[:most])
-    labels = _labels(by, [name for name, *_ in found])
     return [
-        Top(name=name, label=labels.get(name, name), requests=requests, denied=denied)
-        for name, requests, denied in found
+        Top(name=name, label=name, requests=requests, denied=denied)
+        for name, requests, denied in counted.order_by("-requests", column)[:most]
     ]
 
 

@@ -155,13 +155,16 @@ def unneeded_scopes(*, days: int = DAYS, now: datetime | None = None) -> list[st
 
 def unneeded_besides(needed: Collection[str], *, since: datetime) -> list[str] | None:
     """
-    Return what some client may hold and is not among *needed*, which is all that requests since *since* needed.
+    Return what some client may hold and no request since *since* needed: *needed* has what those that are summed did.
 
-    None if nobody can tell. Two queries.
+    None if nobody can tell. Three queries at most.
     """
     if SCOPES_UNSAID in needed or not evidence.reaches_back_to(since):
         return None
-    return sorted(_held().difference(needed))
+    if not (unneeded := _held().difference(needed)):
+        return []
+    waiting = evidence.needed_and_not_summed(since=since)
+    return None if SCOPES_UNSAID in waiting else sorted(unneeded - waiting)
 
 
 def _held() -> set[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, connections, router, transaction
 
-from ..conf import settings
 from ..core import keyformat
 from ..core.batches import batches
 from ..counting import Counts, RefusalKind, RequestKind, Tally, Use
+from ..logging import mask_keys
 from ..models import APIKey, Grain, LastUse, Level, UsageCount
 
 logger = logging.getLogger("apikeys.usage")
@@ -181,4 +181,4 @@ def _where_later(vendor: str, names: Mapping[str, str], *, table: str) -> str:
 def _shown(user_agent: str) -> str:
     """Return *user_agent* without control characters, and without what somebody pasted into the wrong header."""
     printable = "".join(character for character in user_agent if character.isprintable())
-    return keyformat.key_pattern(settings.PREFIX).sub("[key]", printable)
+    return str(mask_keys(printable))

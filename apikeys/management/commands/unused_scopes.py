@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -126,13 +127,13 @@ class _Run:
             if isinstance(found.needs, KeyNeeds):
                 keys.narrow(found.needs.key, scopes=found.needs.kept, source="command")
             else:
-                clients.set_ceiling(found.needs.client, scopes=found.needs.kept, source="command")
+                found = _lowered(found.needs)
         except (APIKeysError, DatabaseError) as error:
             self.counts["failed"] += 1
             name = found.client.name if found.key is None else found.key.key_id
             self._command.remark(f"{name}: {error}")
             return Finding(needs=found.needs, error=getattr(error, "code", "database_error"))
-        self.counts["narrowed"] += 1
+        self.counts["narrowed"] += found.advice == NARROW
         return found
 
     def _findings(self) -> Iterator[Finding]:
@@ -190,6 +191,15 @@ class _Run:
             dry_run=self._is_preview,
             limit=self._options["limit"],
         )
+
+
+def _lowered(needs: CeilingNeeds) -> Finding:
+    """Lower the ceiling, and return what was still to be taken away: others may have changed it since it was judged."""
+    removed = clients.narrow_ceiling(needs.client, without=needs.unused, source="command")
+    left = needs.client.allowed_scopes
+    known = tuple(need for need in needs.needs if need.name in removed or need.name in left)
+    # What is left in spite of its being unneeded is what a key was given meanwhile.
+    return Finding(needs=replace(needs, needs=known, granted=needs.granted.union(left)))
 
 
 class _Nowhere:

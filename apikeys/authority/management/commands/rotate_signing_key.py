@@ -15,7 +15,7 @@ from ....management.key_command import DUE, SOME_FAILED, WRONG_USE, KeyCommand, 
 from ....management.output import Column, iso
 from ... import rotation
 from ...signing import given_keys, stored_keys
-from ...turns import Turn, is_due, signing, turns
+from ...turns import Turn, is_due, turn_at, turns
 
 _OPTIONS_OF_ROTATING = ("force", "compromised", "check", "dry_run")
 
@@ -171,7 +171,7 @@ def _require_readable(known: Sequence[Turn], *, now: datetime) -> None:
         RefusedError: If not. The secrets of this machine may be the wrong ones, and a key that the site can't read
             would stop it.
     """
-    turn = signing(known, now=now)
+    turn = turn_at(known, now=now)
     if turn is not None and not rotation.is_readable(turn.row):
         message = _(
             "None of SIGNING_KEY_SECRETS opens the key that signs, %(kid)s. If its secret is lost, make another key "
@@ -181,7 +181,7 @@ def _require_readable(known: Sequence[Turn], *, now: datetime) -> None:
 
 
 def _columns(known: Sequence[Turn], *, now: datetime) -> list[Column[Turn]]:
-    signer = None if given_keys() else signing(known, now=now)
+    signer = None if given_keys() else turn_at(known, now=now)
 
     def state(turn: Turn) -> str:
         if turn is signer:
