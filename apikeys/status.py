@@ -137,7 +137,12 @@ def grouped(number: int) -> str:
 
 def last_used(key: APIKey, *, now: datetime) -> str:
     """Return when *key* was last used, as lists say it: "12 minutes ago", "never used"."""
-    return _("never used") if key.last_used_at is None else relative(key.last_used_at, now=now)
+    return when_used(key.last_used_at, now=now)
+
+
+def when_used(used_at: datetime | None, *, now: datetime) -> str:
+    """Return *used_at* as lists say it of a last use: "12 minutes ago"; None is "never used"."""
+    return _("never used") if used_at is None else relative(used_at, now=now)
 
 
 def permission_summary(scopes: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     from django.db.backends.postgresql.operations import DatabaseOperations
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from apikeys.testing import WorkerProcesses
 
 IN_CI = os.environ.get("CI") == "true"
+
+# How long an example takes says how busy the machine is. Where CI is set, Hypothesis knows by itself.
+if not IN_CI:
+    hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.load_profile("busy")
 
 
 def chromium() -> str | None:

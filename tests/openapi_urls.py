@@ -13,7 +13,15 @@ from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
 from rest_framework.views import APIView
 
-from apikeys.drf import APIKeyAuthentication, HasAPIKey, HasOwner, HasScopes, IsSessionUser, requires_scopes
+from apikeys.drf import (
+    APIKeyAuthentication,
+    HasAPIKey,
+    HasOwner,
+    HasScopes,
+    IsSessionUser,
+    KeyRateThrottle,
+    requires_scopes,
+)
 from apikeys.models import Client
 from apikeys.oauth import HasUserConsent, LayeredAuthentication, OAuthTokenAuthentication
 
@@ -45,6 +53,7 @@ class Numbers(APIView):
 
     authentication_classes = [APIKeyAuthentication]
     permission_classes = [HasScopes("usage:read") | (HasScopes("todo:read") & HasScopes("todo:write"))]
+    throttle_classes = [KeyRateThrottle]
 
     @extend_schema(responses={200: NoteSerializer})
     def get(self, request):

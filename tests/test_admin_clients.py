@@ -74,6 +74,14 @@ def test_client_is_added_as_filled_in(client, gilfoyle):
     assert (event.actor, event.source, event.client) == (gilfoyle, "admin", app)
 
 
+def test_who_may_add_clients_alone_adds_one_that_works(client):
+    client.force_login(PersonFactory(rights=["add_client", "grant_any_scope"], is_staff=True))
+
+    client.post(f"{CLIENTS}add/", fields())
+
+    assert Client.objects.get().is_active
+
+
 def test_form_shows_what_the_client_is(client):
     app: Any = ClientFactory(
         name="Web app", owner=PersonFactory(username="richard"), max_key_lifetime=timedelta(days=30), by=None

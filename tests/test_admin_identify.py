@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apikeys import keys, tag_secrets
 from apikeys.admin.key_admin import APIKeyAdmin
@@ -16,6 +17,7 @@ from apikeys.testing.leaks import assert_not_stored
 from tests.admin_pages import LIST, controls_in, errors_in, page_of
 from tests.factories import ClientFactory, UserFactory
 from tests.identifying import IDENTIFY, identify, somebody
+from tests.usage_rows import requests_with
 
 WRONG_TAG = "The tag is wrong: a letter is missing or changed, or it was not issued here."
 UNKNOWN = "No key of this site."
@@ -190,6 +192,21 @@ def test_first_and_last_use_are_told(client):
 
     assert "13 November 2026" in page
     assert "12 minutes ago</time> from 203.0.113.9" in page
+
+
+@pytest.mark.parametrize("grain", [Grain.HOUR, Grain.DAY])
+def test_the_day_of_the_first_use_is_the_projects_wherever_the_reader_is(client, grain):
+    key = make_key()
+    # Of a day, only when it began is known.
+    used_at = datetime(2026, 11, 13, tzinfo=UTC)
+    requests_with(key.key, at=used_at)
+    UsageCount.objects.update(grain=grain)
+
+    with timezone.override("America/New_York"):
+        page = told(identify(client, key.plaintext))
+
+    assert "13 November 2026" in page
+    assert "12 November 2026" not in page
 
 
 def test_the_way_on_revokes_it_as_leaked(client):

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from apikeys import keys
+from apikeys.admin.client_admin import ClientAdmin
+from apikeys.admin.key_admin import APIKeyAdmin
 from apikeys.models import APIKey
 from apikeys.testing import make_key
 from tests.admin_pages import CLIENTS, LIST, REVOKE_MANY, control_in, page_of
@@ -50,6 +52,21 @@ def test_unknown_client_leads_back_to_the_list(client, sent):
     response = client.get(REVOKE_MANY, {"client": sent}, follow=True)
 
     assert response.redirect_chain == [(LIST, 302)]
+
+
+@pytest.mark.parametrize("has_key", [True, False], ids=["with-a-key", "without"])
+def test_client_that_the_projects_admin_hides_is_as_an_unknown_one(client, monkeypatch, has_key):
+    hidden = ClientFactory(name="Secret project")
+    if has_key:
+        make_key(client=hidden)
+    for model_admin in (ClientAdmin, APIKeyAdmin):
+        monkeypatch.setattr(model_admin, "get_queryset", lambda admin, _request: admin.model.objects.none())
+
+    response = client.get(REVOKE_MANY, {"client": hidden.pk}, follow=True)
+    unknown = client.get(REVOKE_MANY, {"client": 999_999}, follow=True)
+
+    assert messages_of(response) == messages_of(unknown)
+    assert "Secret project" not in response.content.decode()
 
 
 def test_client_without_working_keys_leads_back_to_the_list(client):

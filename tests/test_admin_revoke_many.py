@@ -108,6 +108,28 @@ def test_replacements_that_are_not_chosen_are_told_of_and_work_on(client):
     assert ApiKeyClient(replacement).get("/apikeys/whoami/").status_code == 200
 
 
+def test_replacement_of_a_replacement_that_is_stopped_is_told_of(client):
+    old = make_key(name="Old").key
+    second = keys.rotate(old).key
+    last = keys.rotate(second)
+    keys.revoke(second, reason="unneeded")
+
+    page = choose(client, old)
+
+    assert "1 replacement of these keys is not among them and works on." in text_of(page)
+    assert ApiKeyClient(last).get("/apikeys/whoami/").status_code == 200
+
+
+def test_all_replacements_of_chosen_keys_are_counted_once_and_older_keys_never(client):
+    first = make_key().key
+    second = keys.rotate(first).key
+    third = keys.rotate(second).key
+    keys.rotate(third)
+
+    assert "2 replacements of these keys are not among them" in text_of(choose(client, first, second))
+    assert "1 replacement of these keys is not among them" in text_of(choose(client, second, third))
+
+
 def test_nothing_is_said_of_replacements_that_are_chosen_too(client):
     old = make_key().key
     replacement = keys.rotate(old).key

@@ -118,6 +118,18 @@ def test_refresh_token_ends_with_the_access_token_that_is_given_up_with_a_key(ap
     assert oauth.issued() == (0, 0, 0)
 
 
+def test_spent_refresh_token_that_is_given_up_with_a_key_takes_along_what_came_of_it():
+    signs_in = oauth.make_app()
+    spent = oauth.get_token(signs_in, oauth.make_person())["refresh_token"]
+    fresh = oauth.refresh(signs_in, spent).json()["refresh_token"]
+
+    response = revoke(make_key(client=signs_in.client), spent)
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert oauth.error_of(oauth.refresh(signs_in, fresh)) == (400, "invalid_grant")
+    assert oauth.issued() == (0, 0, 0)
+
+
 def test_who_sends_a_key_of_this_site_is_answered_here_about_unknown_tokens_too(app):
     response = revoke(make_key(client=app), "an-oauth-token-of-nobodys")
 

@@ -344,3 +344,11 @@ def test_number_of_queries_does_not_grow_with_the_list(client):
     queries_with(1)
 
     assert queries_with(3) == queries_with(8)
+
+
+def test_list_tells_of_keys_tokens_and_last_use_side_by_side(client, summariser):
+    table = client.get(CLIENTS).text.partition('id="result_list"')[2]
+
+    columns = re.findall(r'<th scope="col" class="[^"]*column-(\w+)', table)
+    first = columns.index("working_keys")
+    assert columns[first : first + 4] == ["working_keys", "shown_tokens", "last_used", "shown_owner"]

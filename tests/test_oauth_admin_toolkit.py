@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -16,9 +18,10 @@ from oauth2_provider.models import (
 
 from apikeys.oauth import consents
 from apikeys.oauth.models import Consent
-from tests.admin_pages import controls_in
+from tests.admin_pages import CLIENTS, controls_in
 from tests.factories import PersonFactory
 from tests.oauth import error_of, get_code, get_token, issued, make_app, make_person, refresh
+from tests.oauth_clients import PNG
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +106,19 @@ def test_token_can_be_ended(client, name):
     assert "1 token no longer works." in response.text
     assert issued() == (0, 0, 0)
     assert error_of(refresh(app, token["refresh_token"])) == (400, "invalid_grant")
+
+
+def test_refresh_token_that_was_spent_since_the_page_was_loaded_ends_with_what_came_of_it(client):
+    app = make_app()
+    spent = get_token(app, make_person())["refresh_token"]
+    row = get_refresh_token_model().objects.get()
+    fresh = refresh(app, spent).json()["refresh_token"]
+
+    response = client.post(f"{TOOLKIT}refreshtoken/", {"action": "revoke", "_selected_action": [row.pk]}, follow=True)
+
+    assert "1 token no longer works." in response.text
+    assert issued() == (0, 0, 0)
+    assert error_of(refresh(app, fresh)) == (400, "invalid_grant")
 
 
 @pytest.mark.parametrize("name", ["accesstoken", "refreshtoken"])
@@ -192,3 +208,15 @@ def test_number_of_queries_does_not_grow_with_the_tokens(client):
     queries_with(1)
 
     assert queries_with(2) == queries_with(4)
+
+
+def test_no_list_loads_what_its_rows_do_not_show(client):
+    app, person = make_app(logo=PNG), make_person()
+    get_token(app, person)
+    get_code(app, person)
+
+    with CaptureQueriesContext(connection) as queries:
+        pages = [client.get(address).text for address in [*LISTS, CONSENTS, CLIENTS]]
+
+    assert [app.client.name in page for page in pages] == [True, True, True, True, False, True, True]
+    assert not [query["sql"] for query in queries if re.search(r"\.\Wlogo\W", query["sql"])]

@@ -332,6 +332,7 @@ RIGHTS = ("change_client", "change_clientapplication")
         pytest.param((), id="none"),
         pytest.param(("change_client",), id="client-alone"),
         pytest.param(("change_clientapplication",), id="application-alone"),
+        pytest.param(("add_client", "change_clientapplication"), id="new-clients-alone"),
     ],
 )
 def test_both_rights_are_needed(rights):
@@ -352,6 +353,7 @@ def test_who_has_both_rights_may():
 
     link = made(by=person).link
 
+    assert made(by=staff("add_client", RIGHTS[1]), is_new=True).secret
     assert applications.edit(link, publisher="Hooli", by=person) == ["publisher"]
     assert applications.replace_secret(link, by=person)
 

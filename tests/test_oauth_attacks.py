@@ -323,6 +323,31 @@ def test_what_an_app_gives_up_takes_its_pair_along(kind, hint):
     assert oauth.issued() == (0, 0, 0)
 
 
+@pytest.mark.parametrize("hint", [None, "access_token", "refresh_token"])
+def test_a_spent_refresh_token_that_is_given_up_takes_along_what_came_of_it(hint):
+    app, person = oauth.make_app(), oauth.make_person()
+    spent = oauth.get_token(app, person)["refresh_token"]
+    fresh = oauth.refresh(app, spent).json()["refresh_token"]
+    elsewhere = oauth.get_token(app, person)
+
+    response = oauth.revoke(app, spent, token_type_hint=hint)
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert oauth.error_of(oauth.refresh(app, fresh)) == (400, "invalid_grant")
+    # What the person signed in for elsewhere is another grant.
+    assert oauth.issued() == (1, 1, 0)
+    assert oauth.refresh(app, elsewhere["refresh_token"]).status_code == 200
+
+
+def test_a_spent_refresh_token_that_another_app_gives_up_takes_nothing_along():
+    app, thief = oauth.make_app(), oauth.make_app()
+    spent = oauth.get_token(app, oauth.make_person())["refresh_token"]
+    oauth.refresh(app, spent)
+
+    assert oauth.revoke(thief, spent).status_code == 200
+    assert oauth.issued() == (1, 1, 0)
+
+
 def test_giving_up_what_nobody_has_is_no_error():
     app = oauth.make_app()
 

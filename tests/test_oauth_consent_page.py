@@ -5,7 +5,9 @@ import re
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import override_settings
+from django.utils import translation
 from django.utils.html import escape
+from django.utils.translation import gettext_lazy
 from oauth2_provider.models import get_grant_model
 
 from apikeys import clients
@@ -196,13 +198,76 @@ def test_what_it_can_not_do_starts_with_what_is_nearest_and_is_short(richard):
     assert "It will not be able to ✕ Do todo:write ✕ Do far:0 ✕ Do far:1 ✕ Do far:2 ✕ Do far:3 ✕ Anything else" in text
 
 
-def test_password_stays_out_of_reach_where_the_address_may_not(richard):
-    with declaring({"profile:read": "See your name and e-mail address."}):
-        app = make_app(scopes=["profile:read"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("profile:read", "See your name and e-mail address."),
+        ("user:read", "View who you are: name, street and phone."),
+        ("users.read_all", "View the team."),
+        ("me", "View what is on your badge."),
+        ("view-Me", "View what is on your badge."),
+        ("people:list", "View the team."),
+        ("contacts.readonly", "View your friends."),
+        ("identity", "View your passport."),
+        ("address:read", "View where you live."),
+        ("badge:read", "View what is known of the person."),
+        ("badge:read", "Tell the app “it is me”."),
+    ],
+)
+def test_password_stays_out_of_reach_where_the_address_may_not(richard, name, text):
+    with declaring({name: text}):
+        said = text_of(ask(make_app(scopes=[name]), richard, scope=name))
 
-        text = text_of(ask(app, richard, scope="profile:read"))
+    assert "✕ See your password" in said, said
 
-    assert "✕ See your password" in text
+
+def test_password_stays_out_of_reach_in_a_language_that_says_it_in_other_words(richard):
+    with declaring({"badge:read": gettext_lazy("users")}), translation.override("en"):
+        said = text_of(
+            ask(make_app(scopes=["badge:read"]), richard, scope="badge:read", headers={"Accept-Language": "de"})
+        )
+
+    assert "✓ Benutzer" in said
+    assert "✕ Ihr Passwort sehen" in said
+
+
+@pytest.mark.parametrize("text", ["Rename some documents.", "Time what is measured.", "Call some method."])
+def test_word_that_is_only_part_of_another_says_nothing_of_people(richard, text):
+    with declaring({"theme:name": text}):
+        said = text_of(ask(make_app(scopes=["theme:name"]), richard, scope="theme:name"))
+
+    assert "✕ See your e-mail address or password" in said
+
+
+class CountedName(str):
+    """The name of a scope, which counts how often one is compared with another."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other):
+        CountedName.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def comparisons_for(person, *, scopes):
+    """Return how often names of scopes are compared for a page that asks again for so many *scopes*."""
+    names = [f"area{number}:edit" for number in range(scopes)]
+    with declaring({CountedName(name): f"Edit area {name}." for name in names}):
+        app = make_app(scopes=names)
+        consents.give(person, app.client, scopes=names[: scopes // 2])
+        CountedName.compared = 0
+        response = ask(app, person, scope=" ".join(names))
+    assert text_of(response).count("✓") == scopes
+    return CountedName.compared
+
+
+def test_twice_as_many_permissions_are_twice_the_work(richard):
+    few, many = (comparisons_for(richard, scopes=scopes) for scopes in (20, 40))
+
+    assert 0 < many <= 2.2 * few
 
 
 @pytest.mark.parametrize("name", ["<b>Bold</b> {} %s", "مُلخّص", "W" * 80], ids=["markup", "right-to-left", "long"])

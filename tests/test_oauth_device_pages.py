@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from tests.oauth_pages import text_of
 pytestmark = pytest.mark.django_db
 
 DEVICE = "/o/device/"
+SWITCH = "/o/switch-account/"
 UNKNOWN = "This code is not known, or it has run out. Let the device show a new one."
 Grant = get_device_grant_model()
 
@@ -58,6 +60,13 @@ def press(person, url, allow="yes", **form):
 
 def grant():
     return Grant.objects.get()
+
+
+def switch(browser, url):
+    """Return what follows when *browser* presses “Not you?” on the page at *url*."""
+    page = browser.get(url, secure=True).content.decode()
+    [(action, form)] = re.findall(r'action="([^"]*)" class="person">(.*?)</form>', page, flags=re.DOTALL)
+    return browser.post(action, dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)), secure=True)
 
 
 def test_page_asks_for_the_code_and_warns(richard):
@@ -206,6 +215,54 @@ def test_question_of_somebody_else_is_not_found(richard, watch, started):
     assert browser_of(richard).get(url, secure=True).status_code == 404
     assert press(richard, url).status_code == 404
     assert grant().status == Grant.AUTHORIZATION_PENDING
+
+
+@pytest.mark.parametrize("is_grouped", [False, True], ids=["plain", "digits in groups"])
+def test_whoever_is_there_instead_enters_the_code_again(richard, watch, started, settings, is_grouped):
+    settings.USE_THOUSAND_SEPARATOR = is_grouped
+    Grant.objects.update(id=123456)
+    browser = browser_of(somebody("Dinesh"))
+    url = browser.post(DEVICE, {"user_code": started["user_code"]}, secure=True)["Location"]
+
+    response = switch(browser, url)
+
+    assert (response.status_code, response["Location"]) == (303, "/accounts/login/?next=/o/device/")
+    assert "_auth_user_id" not in browser.session
+    press(richard, confirm_url(richard, started))
+    assert poll_device(watch, started["device_code"]).status_code == 200
+    assert consents.live(richard, watch.client) is not None
+
+
+@pytest.mark.parametrize("who", ["somebody else", "nobody"])
+def test_code_is_put_back_by_who_entered_it_alone(richard, started, who):
+    confirm_url(somebody("Dinesh"), started)
+    browser = browser_of(richard) if who == "somebody else" else Browser()
+
+    response = browser.post(SWITCH, {"device": grant().pk}, secure=True)
+
+    assert response.status_code == 303
+    assert grant().user.username == "Dinesh"
+    assert UNKNOWN in text_of(enter(richard, started["user_code"]))
+
+
+@pytest.mark.parametrize("allow", ["yes", "no"])
+def test_code_that_was_answered_is_not_put_back(richard, started, allow):
+    press(richard, confirm_url(richard, started), allow=allow)
+
+    browser_of(richard).post(SWITCH, {"device": grant().pk}, secure=True)
+
+    assert grant().user == richard
+    assert grant().status == (Grant.AUTHORIZED if allow == "yes" else Grant.DENIED)
+
+
+@pytest.mark.parametrize("device", ["", "x", "-1", "9" * 30, "9" * 5000, "\x00"])
+def test_device_that_there_is_not_keeps_nobody_from_signing_out(richard, started, device):
+    browser = browser_of(richard)
+
+    response = browser.post(SWITCH, {"device": device, "next": "/todos/"}, secure=True)
+
+    assert response.status_code == 303
+    assert "_auth_user_id" not in browser.session
 
 
 @pytest.mark.parametrize("answers", [("yes", "no"), ("no", "yes")], ids=["allowed", "refused"])

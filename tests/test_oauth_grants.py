@@ -263,15 +263,19 @@ def test_an_app_uses_its_own_grant_only(grant):
         {"grant_type": "implicit"},
         {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "e30.e30."},
         {"grant_type": "__class__"},
+        {"grant_type": "openid", "code": "x"},
+        {"grant_type": ""},
+        {"grant_type": "x" * 10_000},
         {"code": "x"},
     ],
-    ids=["password", "implicit", "assertion", "no grant at all", "none"],
+    ids=["password", "implicit", "assertion", "no grant at all", "of OpenID", "empty", "10 kB", "none"],
 )
-def test_no_other_grant_is_there(parameters):
-    app = oauth.make_app()
+@pytest.mark.parametrize("is_public", [False, True], ids=["confidential", "public"])
+def test_no_other_grant_is_there(parameters, is_public):
+    app = oauth.make_app(is_public=is_public)
     oauth.make_person("richard").set_password("right")
 
-    response = oauth.post(oauth.TOKEN, parameters, app=app)
+    response = oauth.post_as(app, oauth.TOKEN, parameters)
 
     assert oauth.error_of(response) == (400, "unsupported_grant_type")
     assert oauth.issued() == (0, 0, 0)

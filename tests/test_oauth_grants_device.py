@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from oauth2_provider.models import get_device_grant_model
+from oauth2_provider.models import get_access_token_model, get_device_grant_model
 
 from apikeys import clients
 from apikeys.oauth import consents
@@ -55,6 +55,25 @@ def test_a_device_gets_a_code_to_show_and_where_to_type_it_in(watch):
         "expires_in",
         "interval",
     }
+
+
+@pytest.mark.parametrize("resource", ["https://api.example/", ["", "https://api.example/"]], ids=["one", "the second"])
+def test_a_device_that_asks_for_a_resource_too_early_is_refused(watch, resource):
+    response = oauth.start_device(watch, resource=resource)
+
+    assert oauth.error_of(response) == (400, "invalid_target")
+    assert oauth.refusals() == [(watch.client.name, "invalid_target")]
+    assert not get_device_grant_model().objects.exists()
+
+
+def test_a_device_names_the_resource_where_it_asks_for_its_token(watch):
+    started = start(watch, resource="")
+    oauth.approve_device(watch, oauth.make_person(), started)
+
+    response = oauth.poll_device(watch, started["device_code"], resource="https://api.example/")
+
+    assert response.status_code == 200
+    assert get_access_token_model().objects.get().resource == ["https://api.example/"]
 
 
 def test_nobody_keeps_what_a_device_was_told(watch):

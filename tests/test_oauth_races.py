@@ -216,3 +216,58 @@ def test_giving_up_a_token_that_is_being_refreshed_waits_for_no_one_for_ever():
 
         assert given_up.status_code == 200
         assert outcome(refreshed) in {(200, ""), (400, "invalid_grant")}
+
+
+def test_a_token_that_is_given_up_while_it_is_refreshed_leaves_none_behind():
+    app = oauth.make_app()
+    token = oauth.get_token(app, oauth.make_person())["refresh_token"]
+
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        # Here the refresh stops, and nobody knows yet what will come of it.
+        list(get_refresh_token_model().objects.select_for_update())
+        refreshed = pool.submit(closing, partial(oauth.refresh, app, token))
+        until_waiting(1)
+        given_up = pool.submit(closing, partial(oauth.revoke, app, token))
+        until_waiting(2)
+
+    # Tokens that were ended before they were told of are not told.
+    assert outcome(refreshed.result()) in {(200, ""), (400, "invalid_grant")}
+    assert given_up.result().status_code == 200
+    assert oauth.issued() == (0, 0, 0)
+
+
+def test_a_spent_refresh_token_that_comes_while_the_next_is_refreshed_leaves_none_behind():
+    app = oauth.make_app()
+    spent = oauth.get_token(app, oauth.make_person())["refresh_token"]
+    token = oauth.refresh(app, spent).json()["refresh_token"]
+
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        # Here the refresh stops, and nobody knows yet what will come of it.
+        list(get_refresh_token_model().objects.select_for_update())
+        refreshed = pool.submit(closing, partial(oauth.refresh, app, token))
+        until_waiting(1)
+        replayed = pool.submit(closing, partial(oauth.refresh, app, spent))
+        until_waiting(2)
+
+    assert outcome(refreshed.result()) in {(200, ""), (400, "invalid_grant")}
+    assert outcome(replayed.result()) == (400, "invalid_grant")
+    assert oauth.issued() == (0, 0, 0)
+    assert len(oauth.replays()) == 1
+
+
+def test_a_spent_code_that_comes_while_its_token_is_refreshed_leaves_none_behind():
+    app, person = oauth.make_app(), oauth.make_person()
+    code = oauth.get_code(app, person)
+    token = oauth.exchange(app, code).json()["refresh_token"]
+
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        list(get_refresh_token_model().objects.select_for_update())
+        refreshed = pool.submit(closing, partial(oauth.refresh, app, token))
+        until_waiting(1)
+        replayed = pool.submit(closing, partial(oauth.exchange, app, code))
+        until_waiting(2)
+
+    assert outcome(refreshed.result()) in {(200, ""), (400, "invalid_grant")}
+    assert outcome(replayed.result()) == (400, "invalid_grant")
+    assert oauth.issued() == (0, 0, 0)
+    assert len(oauth.replays()) == 1

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client as Browser
+from django.urls import include, path
 
 from apikeys import clients
-from apikeys.oauth import applications, consents
+from apikeys.oauth import applications, consents, urls
 from apikeys.oauth.scopes import RegistryScopes
 from tests import oauth
 from tests.oauth_pages import parameters_in
@@ -39,6 +41,39 @@ def test_metadata_names_what_may_be_asked_for_and_how():
     assert not {"password", "implicit"} & set(metadata["grant_types_supported"])
     assert not {"introspection_endpoint", "registration_endpoint"} & set(metadata)
     assert metadata["token_endpoint"] == "https://testserver/o/token/"
+    assert metadata["device_authorization_endpoint"] == f"https://testserver{oauth.DEVICE_AUTHORIZATION}"
+    for endpoint in ("token", "revocation"):
+        methods = metadata[f"{endpoint}_endpoint_auth_methods_supported"]
+        assert sorted(methods) == ["client_secret_basic", "client_secret_post", "none"]
+    assert response["Access-Control-Allow-Origin"] == "*"
+
+
+ANYWHERE, NAMED = {"OIDC_ISS_ENDPOINT": ""}, {"OIDC_ISS_ENDPOINT": "https://id.example/tenant/o"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "address", "issuer"),
+    [
+        (ANYWHERE, "/o/.well-known/oauth-authorization-server", "https://testserver/o"),
+        (ANYWHERE, "/.well-known/oauth-authorization-server", "https://testserver"),
+        (ANYWHERE, "/.well-known/oauth-authorization-server/o", "https://testserver/o"),
+        (ANYWHERE, "/.well-known/oauth-authorization-server/evil", None),
+        (ANYWHERE, "/.well-known/oauth-authorization-server/o/evil", None),
+        (ANYWHERE, "/o/.well-known/oauth-authorization-server/evil", None),
+        (ANYWHERE, "/o/.well-known/oauth-authorization-server/o", None),
+        (NAMED, "/.well-known/oauth-authorization-server/tenant/o", "https://id.example/tenant/o"),
+        (NAMED, "/.well-known/oauth-authorization-server", "https://id.example/tenant/o"),
+        (NAMED, "/.well-known/oauth-authorization-server/o", None),
+    ],
+)
+def test_metadata_are_those_of_no_other_issuer(settings, changes, address, issuer):
+    settings.OAUTH2_PROVIDER = {**settings.OAUTH2_PROVIDER, **changes}
+    settings.ROOT_URLCONF = (*urls.metadata_urlpatterns, path("o/", include("apikeys.oauth.urls")))
+
+    response = Browser().get(address, secure=True)
+
+    assert response.status_code == (404 if issuer is None else 200)
+    assert issuer is None or response.json()["issuer"] == issuer
 
 
 def test_an_app_may_ask_for_what_its_client_may_hold_and_for_nothing_else():

@@ -16,11 +16,13 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.validation import validate_schema
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.response import Response
+from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from apikeys.conf import settings as app_settings
-from apikeys.drf import APIKeyAuthentication, HasAPIKey, HasScopes, IsSessionUser, requires_scopes
+from apikeys.drf import APIKeyAuthentication, HasAPIKey, HasScopes, IsSessionUser, KeyRateThrottle, requires_scopes
 from apikeys.oauth import OAuthTokenAuthentication
+from apikeys.resource_server import IntrospectionAuthentication
 
 from .drf_views import Plain, derived
 
@@ -206,7 +208,7 @@ def test_key_names_its_scopes_where_openapi_lets_it():
 
 
 def test_project_that_chooses_the_hooks_gets_no_other():
-    operation = operation_of(Described, POSTPROCESSING_HOOKS=[])
+    operation = operation_of(view(throttle_classes=[KeyRateThrottle]), POSTPROCESSING_HOOKS=[])
 
     assert operation["security"] == [KEY, HEADER]
     assert list(operation["responses"]) == ["204"]
@@ -216,6 +218,37 @@ def test_refusals_are_documented_beside_the_answers():
     operation = operation_of(Described)
 
     assert list(operation["responses"]) == ["204", "400", "401", "403", "406", "429"]
+
+
+class OurThrottle(KeyRateThrottle):
+    """Another class that spends limits."""
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param({"throttle_classes": [KeyRateThrottle]}, id="limits"),
+        pytest.param({"throttle_classes": (AnonRateThrottle, OurThrottle)}, id="derived"),
+        pytest.param({"get_throttles": lambda self: [KeyRateThrottle()]}, id="decided-on-request"),
+        pytest.param({"authentication_classes": [IntrospectionAuthentication]}, id="authority"),
+    ],
+)
+def test_refusal_for_want_of_an_answer_is_documented_where_it_can_be(attributes):
+    for version in ("3.0.3", "3.1.0"):
+        schema = schema_of(view(**attributes), OAS_VERSION=version)
+
+        told = schema["components"]["responses"]["ApiKeyUnavailable"]
+        assert list(schema["paths"]["/0/"]["get"]["responses"])[-1] == "503"
+        assert list(told["headers"]) == ["Retry-After"]
+        assert "`authority_unavailable`, `limits_unavailable`" in told["description"]
+
+
+@pytest.mark.parametrize("throttles", [[], [AnonRateThrottle]], ids=["none", "of REST framework"])
+def test_operation_that_asks_nobody_documents_no_want_of_an_answer(throttles):
+    schema = schema_of(view(throttle_classes=throttles))
+
+    assert "503" not in schema["paths"]["/0/"]["get"]["responses"]
+    assert "ApiKeyUnavailable" not in schema["components"]["responses"]
 
 
 def test_view_that_takes_no_key_gets_nothing_added():

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft4Validator
 from jsonschema.exceptions import ValidationError
@@ -121,6 +122,27 @@ def test_refusal_is_as_the_schema_says(schema, send, status):
     told = described(schema, status)
     assert f"`{response.json()['code']}`" in told["description"]
     assert {name for name in ("WWW-Authenticate", "Retry-After") if name in response} <= set(told.get("headers", ()))
+
+
+def without_ledger(execute, sql, params, many, context):
+    if "quotaledger" in sql:
+        raise OperationalError("the ledger is gone")
+    return execute(sql, params, many, context)
+
+
+@pytest.mark.django_db
+def test_refusal_for_want_of_an_answer_is_as_the_schema_says(schema):
+    key = make_key(quotas=["1000/month"])
+
+    with connection.execute_wrapper(without_ledger):
+        response = ask(Limited, key=key)
+
+    assert response.status_code == 503
+    check(schema, response, address="/api/numbers/")
+    told = described(schema, 503, address="/api/numbers/")
+    assert f"`{response.json()['code']}`" in told["description"]
+    assert "Retry-After" in response
+    assert set(told["headers"]) == {"Retry-After"}
 
 
 @pytest.mark.django_db

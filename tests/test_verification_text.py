@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 #: The database of a test outlives the examples, which change nothing in it.
 on_one_key = hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 PREFIX_LENGTH = len("ak_")
 SOURCES = {"bearer": ("HTTP_AUTHORIZATION", "Bearer "), "api-key": ("HTTP_AUTHORIZATION", "Api-Key ")} | {
@@ -221,7 +221,9 @@ def test_a_header_of_bad_bytes_is_refused_with_a_body(source, value):
 
 
 @sources
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(value=st.binary(max_size=200))
 def test_no_header_whatever_its_bytes_is_a_fault_of_the_server(source, value):
     variable, word = source
@@ -232,7 +234,9 @@ def test_no_header_whatever_its_bytes_is_a_fault_of_the_server(source, value):
     assert response.json()["code"]
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(value=st.text(alphabet=st.characters(categories=["Cs", "Cc", "L"]), max_size=20))
 def test_no_header_whatever_its_characters_is_a_fault_of_the_server(value):
     # Not what a server hands on, but a gateway that decodes by itself might.

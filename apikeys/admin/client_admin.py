@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from .. import clients, policy
@@ -17,7 +18,7 @@ from ..forms.client import ClientForm
 from ..models import APIKey, Client, user_name_of
 from ..registry import declared_claims
 from ..status import absolute, permission_summary
-from . import facts, pages, usage_page, use_section
+from . import client_list, facts, pages, usage_page, use_section
 from .guarded_search import GuardedSearchAdmin
 from .shown_claims import claims_of_client
 from .shown_limits import limits_of_client
@@ -31,7 +32,15 @@ class ClientAdmin(GuardedSearchAdmin):
 
     form = ClientForm
     change_form_template = "admin/apikeys/client/form.html"
-    list_display: tuple[str, ...] = ("name", "kind", "is_active", "shown_permissions", "shown_owner", "created_at")
+    list_display: tuple[str, ...] = (
+        "name",
+        "kind",
+        "is_active",
+        "shown_permissions",
+        "working_keys",
+        "last_used",
+        "shown_owner",
+    )
     list_filter = ("kind", "is_active")
     list_select_related: ClassVar[tuple[str, ...]] = ("owner",)
     list_per_page = 50
@@ -42,6 +51,9 @@ class ClientAdmin(GuardedSearchAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Client | None = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[client_list.ClientList]:
+        return client_list.ClientList
 
     def get_form(self, request: HttpRequest, obj: Client | None = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002  # the admin's own signature
         if self._may_set_claims(request, obj):
@@ -84,10 +96,11 @@ class ClientAdmin(GuardedSearchAdmin):
             clients.set_ceiling(obj, scopes=form.cleaned_data["allowed_scopes"], by=request.user, source="admin")
         if changes_claims:
             clients.set_claims(obj, claims=form.claims, by=request.user, source="admin")
-        if form.cleaned_data["is_active"]:
-            clients.enable(obj, by=request.user, source="admin")
-        else:
+        if not form.cleaned_data["is_active"]:
             clients.disable(obj, by=request.user, source="admin")
+        elif change:
+            # A new one works already, and who made it may not have the right to switch clients on.
+            clients.enable(obj, by=request.user, source="admin")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -125,6 +138,14 @@ class ClientAdmin(GuardedSearchAdmin):
     @admin.display(description=gettext_lazy("permissions it may hold"))
     def shown_permissions(self, client: Client) -> str:
         return permission_summary(client.allowed_scopes)
+
+    @admin.display(description=gettext_lazy("working keys"))
+    def working_keys(self, client: Client) -> str | SafeString:
+        return client_list.cells_of(client).working
+
+    @admin.display(description=gettext_lazy("last used"))
+    def last_used(self, client: Client) -> str | SafeString:
+        return client_list.cells_of(client).last_used
 
     @admin.display(description=gettext_lazy("owner of record"), ordering="owner")
     def shown_owner(self, client: Client) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from .. import usage
 from ..models import APIKey, LastUse
-from ..status import grouped, relative
+from ..status import grouped, when_used
 from ..usage.recent import requests_of
 
 #: What counts requests; a project may have its own subclass, which is known by what it recorded.
@@ -35,7 +35,7 @@ class Use:
     @property
     def last_used(self) -> str:
         """As lists say it: "12 minutes ago", "never used"."""
-        return _("never used") if self.last_at is None else relative(self.last_at, now=self.now)
+        return when_used(self.last_at, now=self.now)
 
     @property
     def is_quiet(self) -> bool:

@@ -12,6 +12,7 @@ from .. import policy
 from ..conf import settings
 from ..core import keyformat
 from ..models import APIKey
+from ..page_headers import protect
 from . import pages
 
 
@@ -37,7 +38,7 @@ class GuardedSearchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic
             **(extra_context or {}),
         }
         response: HttpResponse = super().changelist_view(request, context)
-        pages.protect(response)
+        protect(response)
         return response
 
     def _rotate_url(self, request: HttpRequest, key_id: str) -> str:

@@ -155,6 +155,7 @@ def _first_uses(found: Sequence[APIKey]) -> dict[str, str]:
     counts = UsageCount.objects.filter(
         level=Level.REQUEST, family__in={key.family for key in found}, key_id__in=[key.key_id for key in found]
     )
-    # The bucket is an hour or a day.
     first = counts.order_by().values_list("key_id").annotate(Min("bucket"))
-    return {key_id: long_date(bucket) for key_id, bucket in first}
+    # The bucket is an hour or a day, and days are the project's, whatever the reader's time zone.
+    with timezone.override(timezone.get_default_timezone()):
+        return {key_id: long_date(bucket) for key_id, bucket in first}

@@ -1,4 +1,4 @@
-"""What all pages about keys have in common: addresses, context, protection."""
+"""What all pages about keys have in common: addresses, context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.sites import AdminSite
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from .. import policy
 from ..core import errors
 from ..models import APIKey, Client
+from ..page_headers import protect
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin
@@ -102,14 +103,6 @@ def page_context(
         "may_view": admin.has_view_permission(request),
         **context,
     }
-
-
-def protect(response: HttpResponseBase) -> None:
-    """Keep the page out of caches, frames and other sites' logs."""
-    response["Cache-Control"] = "no-store"
-    # Not "no-referrer": Django's CSRF check of the page's own forms needs one.
-    response["Referrer-Policy"] = "same-origin"
-    response["X-Frame-Options"] = "DENY"
 
 
 def repeated(admin: APIKeyAdmin, request: HttpRequest, form_id: UUID | None) -> TemplateResponse | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .. import usage
 from ..core import outcomes
-from ..models import Grain, Level, UsageCount
+from ..models import APIKey, Client, Grain, Level, UsageCount
 from ..status import grouped
 from .usage_subject import Period, Subject
 
@@ -42,7 +43,6 @@ _REASONS = {
     "key_in_query": gettext_lazy("Sent in an address"),
     "invalid_request": gettext_lazy("Several keys at once, or an unreadable one"),
     "rate_limited": gettext_lazy("Too many attempts with one key id"),
-    "limits_unavailable": gettext_lazy("Limits could not be counted"),
 }
 
 
@@ -58,6 +58,22 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What the project's admin shows to who is asking."""
+
+    clients: QuerySet[Client]
+    keys: QuerySet[APIKey]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """How a line calls a client or a family of keys, and the query of the page about it."""
+
+    label: str
+    query: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ranking:
     """A table of those with the most requests."""
 
@@ -68,8 +84,10 @@ class Ranking:
     remark: str = ""
 
 
-def rankings_of(subject: Subject, totals: usage.Totals, *, period: Period, now: datetime) -> list[Ranking]:
-    """Return the tables about *subject*. Six queries at most."""
+def rankings_of(
+    subject: Subject, totals: usage.Totals, *, period: Period, now: datetime, shown: Shown
+) -> list[Ranking]:
+    """Return the tables about *subject*; what is not *shown* has its public id there. Six queries at most."""
     since = period.since(now=now)
     is_of_all = not subject.filters
     if is_of_all and period.by == "day" and _are_too_many(since=since):
@@ -78,38 +96,56 @@ def rankings_of(subject: Subject, totals: usage.Totals, *, period: Period, now: 
         remark = ""
 
     def most(by: usage.questions.Subject) -> list[usage.Top]:
-        return usage.top(by, since=since, until=now, most=_MOST, **subject.filters)
+        return usage.questions.top_by_id(by, since=since, until=now, most=_MOST, **subject.filters)
 
-    def counted(found: usage.Top, *, query: dict[str, str] | None = None, is_code: bool = False) -> Row:
+    def counted(found: usage.Top, named: Named | None = None) -> Row:
         return Row(
-            label=found.label or _("not known"),
-            url=f"?{urlencode({**query, 'period': period.code})}" if query else "",
+            label=found.name if named is None else named.label,
+            url="" if named is None else f"?{urlencode({**named.query, 'period': period.code})}",
             requests=grouped(found.requests),
             denied=grouped(found.denied),
-            is_code=is_code,
+            is_code=named is None,
         )
 
     rankings = []
     if is_of_all:
-        rows = [counted(found, query={"client": found.name}) for found in most("client")]
+        top = most("client")
+        clients = _named_clients(top, shown.clients)
+        rows = [counted(found, clients.get(found.name)) for found in top]
         title = _("Clients with most requests")
         rankings.append(Ranking(id="clients", title=title, heading=_("Client"), rows=rows, remark=remark))
     if subject.key is None:
-        rows = [counted(found, query={"key": found.name}) for found in most("family")]
+        top = most("family")
+        families = _named_families(top, shown.keys)
+        rows = [counted(found, families.get(found.name)) for found in top]
         counting = _("A key and its replacements count as one.")
         remark = f"{counting} {remark}".strip()
         title = _("Keys with most requests")
         rankings.append(Ranking(id="keys", title=title, heading=_("Key"), rows=rows, remark=remark))
     rankings.append(_reasons(totals))
     if subject.filters:
-        rows = [counted(found, is_code=True) for found in most("route")]
+        rows = [counted(found) for found in most("route")]
         rankings.append(Ranking(id="routes", title=_("What it called"), heading=_("Route"), rows=rows))
     if subject.key is not None:
-        rows = [counted(found, is_code=True) for found in most("network")]
+        rows = [counted(found) for found in most("network")]
         remark = _("Networks are known of the last days only; then days are kept without them.")
         title = _("From where")
         rankings.append(Ranking(id="networks", title=title, heading=_("Network"), rows=rows, remark=remark))
     return rankings
+
+
+def _named_clients(top: Sequence[usage.Top], shown: QuerySet[Client]) -> dict[str, Named]:
+    rows = shown.filter(client_id__in=[found.name for found in top]).order_by().values_list("client_id", "name")
+    return {client_id: Named(label=name, query={"client": client_id}) for client_id, name in rows}
+
+
+def _named_families(top: Sequence[usage.Top], shown: QuerySet[APIKey]) -> dict[str, Named]:
+    rows = shown.filter(family__in=[found.name for found in top]).order_by("pk")
+    # The newest that is shown comes last, and stays.
+    return {
+        family: Named(label=name, query={"key": key_id})
+        for family, key_id, name in rows.values_list("family", "key_id", "name")
+    }
 
 
 def _are_too_many(*, since: datetime) -> bool:

@@ -20,9 +20,10 @@ from django.views.decorators.debug import sensitive_variables
 from .. import keys, policy
 from ..core.errors import APIKeysError
 from ..issuance import IssuedKey
+from ..page_headers import protect
 from ..registry import declared
 from ..status import absolute, relative
-from .pages import key_url, list_url, page_context, protect, template_path
+from .pages import key_url, list_url, page_context, template_path
 
 if TYPE_CHECKING:
     from .key_admin import APIKeyAdmin

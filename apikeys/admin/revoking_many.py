@@ -81,7 +81,8 @@ def revoke_many_page(admin: APIKeyAdmin, request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _answer(admin, request)
     client_id = request.GET.get("client", "")
-    client = Client.objects.filter(pk=client_id).first() if is_id(client_id) else None
+    shown = pages.shown(request, admin.admin_site, Client)
+    client = shown.filter(pk=client_id).first() if is_id(client_id) else None
     if client is None:
         messages.warning(request, _("Choose keys in the list, and then the action “Revoke…”."))
         return HttpResponseRedirect(pages.way_back(admin, request))
@@ -222,7 +223,7 @@ def _form_page(
 
 
 def _by_use(open_keys: Sequence[APIKey], requests: Mapping[str, int]) -> list[APIKey]:
-    """Return *open_keys*, of which those used last come first, with the busiest before them."""
+    """Return *open_keys*, the busiest first; of equals, those used last."""
     return sorted(open_keys, key=lambda key: -requests.get(key.key_id, 0))
 
 
@@ -236,11 +237,15 @@ def _clients_of(found: Iterable[APIKey]) -> str:
 
 def _living_replacements(open_keys: Sequence[APIKey]) -> int:
     """Return how many replacements of *open_keys* work on because they are not among them."""
-    rotated = [key.pk for key in open_keys if key.overlap_ends_at is not None]
-    if not rotated:
+    oldest: dict[str, int] = {}
+    for key in open_keys:
+        if key.overlap_ends_at is not None:
+            oldest[key.family] = min(key.pk, oldest.get(key.family, key.pk))
+    if not oldest:
         return 0
-    chosen = [key.pk for key in open_keys]
-    return APIKey.objects.working().filter(replaces__in=rotated).exclude(pk__in=chosen).count()
+    # Of the whole family: one in between may have been stopped, and what replaced that one works on.
+    others = APIKey.objects.working().filter(family__in=oldest).exclude(pk__in=[key.pk for key in open_keys])
+    return sum(pk > oldest[family] for family, pk in others.order_by().values_list("family", "pk"))
 
 
 def _unseen_replacements(

@@ -21,13 +21,14 @@ from django.utils.translation import ngettext
 
 from .. import policy, usage
 from ..models import APIKey, APIKeyQuerySet, Client, Grain, Level, UsageCount
+from ..page_headers import protect
 from ..status import SOON, absolute, grouped
 from ..usage.overview import Overview, overview
 from ..usage.unused import unneeded_besides
 from . import facts, pages
 from .bars import chart
 from .key_list import WORKING, may_open_clients
-from .rankings import rankings_of
+from .rankings import Shown, rankings_of
 from .usage_subject import DEFAULT, PERIODS, Subject
 from .use_section import Share, label_of
 
@@ -130,6 +131,10 @@ def _page(model_admin: UsageAdmin, request: HttpRequest, subject: Subject) -> Ht
     drawn = chart(sums.points, by=period.by, period=period.label) if totals.requests else None
     counted_until = (sums.counted_until or usage.counted_until()) if is_of_all else None
     keys = _key_counts(model_admin, request, now=now) if is_of_all else None
+    shown = Shown(
+        clients=pages.shown(request, model_admin.admin_site, Client),
+        keys=pages.shown(request, model_admin.admin_site, APIKey),
+    )
     unneeded = unneeded_besides(sums.needed, since=since) if is_of_all and drawn else None
     request.current_app = site
     response = TemplateResponse(
@@ -155,7 +160,7 @@ def _page(model_admin: UsageAdmin, request: HttpRequest, subject: Subject) -> Ht
             "by_hour": period.by == "hour",
             "tiles": [*_shares(totals), *(keys.tiles() if keys else ())],
             "to_do": keys.to_do() if keys else [],
-            "rankings": rankings_of(subject, totals, period=period, now=now) if drawn else [],
+            "rankings": rankings_of(subject, totals, period=period, now=now, shown=shown) if drawn else [],
             # None where nobody can tell.
             "unneeded": unneeded if unneeded is None else [label_of(name) for name in unneeded],
             "first_url": _issue_url(request, site),
@@ -165,7 +170,7 @@ def _page(model_admin: UsageAdmin, request: HttpRequest, subject: Subject) -> Ht
             "is_recorded": drawn is not None or facts.is_recorded(),
         },
     )
-    pages.protect(response)
+    protect(response)
     return response
 
 

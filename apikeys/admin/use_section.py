@@ -85,13 +85,12 @@ def _section(*, now: datetime, unused: Sequence[str], family: str = "", client_i
     since = buckets.first_day(days=DAYS, now=now, zone=timezone.get_default_timezone())
     points = usage.series(since=since, until=now, by="day", family=family, client_id=client_id)
     totals = usage.totals(since=since, until=now, family=family, client_id=client_id)
-    errors = totals.allowed - totals.by_outcome.get("ok", 0)
     period = ngettext("%(count)d day", "%(count)d days", DAYS) % {"count": DAYS}
     return UseSection(
         is_recorded=True,
         chart=chart(points, by="day", period=period) if totals.requests else None,
         requests=grouped(totals.requests),
         denied=Share(count=totals.denied, of=totals.requests).shown,
-        errors=Share(count=errors, of=totals.requests).shown,
+        errors=Share(count=totals.errors, of=totals.requests).shown,
         unused=[label_of(name) for name in unused],
     )

@@ -17,12 +17,14 @@ from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.settings import SPECTACULAR_DEFAULTS, spectacular_settings
+from rest_framework.views import APIView
 
 from ..conf import settings
 from ..registry import scope_registry
 from . import reach
-from .endpoints import demands_on, takes_our_credentials
+from .endpoints import demands_on, is_subclass, takes_our_credentials
 from .refusals import ANSWERS
+from .throttling import KeyRateThrottle
 
 HOOK = "apikeys.drf.schema.document_refusals"
 #: Names of security schemes.
@@ -30,6 +32,8 @@ BEARER, HEADER, AUTHORIZATION, OAUTH2 = "ApiKey", "ApiKeyHeader", "ApiKeyAuthori
 _OURS = frozenset({BEARER, HEADER, AUTHORIZATION, OAUTH2})
 
 _ERROR = "ApiKeyError"
+#: What stands in a requirement for the hook, which takes it out, where an operation asks what may give it no answer.
+_MAY_GO_UNANSWERED = "x-apikeys-unanswered"
 #: Names of responses by status: of this app, and of REST framework, whose views all give them.
 _RESPONSES = {
     HTTPStatus.BAD_REQUEST: "ApiKeyBadRequest",
@@ -38,6 +42,7 @@ _RESPONSES = {
     HTTPStatus.NOT_ACCEPTABLE: "ApiKeyNotAcceptable",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "ApiKeyUnsupportedMediaType",
     HTTPStatus.TOO_MANY_REQUESTS: "ApiKeyLimited",
+    HTTPStatus.SERVICE_UNAVAILABLE: "ApiKeyUnavailable",
 }
 
 
@@ -48,9 +53,14 @@ class KeyExtension(OpenApiAuthenticationExtension):
     match_subclasses = True
     #: None that drf-spectacular would register: see ``define``.
     name = []
+    #: Whether keys are checked elsewhere.
+    asks_authority = False
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
-        return requirements(auto_schema, ("key",), *([name] for name in key_schemes()))
+        found = requirements(auto_schema, ("key",), *([name] for name in key_schemes()))
+        if self.asks_authority and _is_hooked():
+            found = [{**entry, _MAY_GO_UNANSWERED: []} for entry in found]
+        return found
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
         return define(auto_schema, key_schemes())
@@ -60,6 +70,7 @@ class IntrospectionExtension(KeyExtension):
     """``IntrospectionAuthentication`` of API servers: a token stands where a key does, behind the same word."""
 
     target_class = "apikeys.resource_server.introspecting.IntrospectionAuthentication"
+    asks_authority = True
 
 
 def define(auto_schema: Any, schemes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -112,8 +123,9 @@ def requirements(auto_schema: Any, way_in: reach.WayIn, *together: list[str]) ->
         alternatives = reach.ANY
     # OpenAPI before 3.1 has scopes in OAuth's requirements only: the hook takes them out, once it has read them.
     keeps = _is_hooked() or _may_name_scopes()
+    marked: dict[str, list[str]] = {_MAY_GO_UNANSWERED: []} if _is_hooked() and _spends(auto_schema.view) else {}
     return [
-        {name: list(scopes) if keeps or name == OAUTH2 else [] for name in names}
+        {name: list(scopes) if keeps or name == OAUTH2 else [] for name in names} | marked
         for scopes in alternatives
         for names in together
     ]
@@ -134,13 +146,13 @@ def _alternatives(auto_schema: Any, way_in: reach.WayIn) -> reach.Alternatives:
 
 def document_refusals(result: Any, **kwargs: Any) -> Any:
     """Return the schema *result* with what refused keys and tokens get, and with the permissions that they need."""
-    touched = False
+    given: set[HTTPStatus] = set()
     for operation in _operations(result):
         security = operation.get("security", [])
+        may_go_unanswered = _take_mark(security)
         ways_in = list(dict.fromkeys(_scopes(entry) for entry in security if entry.keys() & _OURS))
         if not ways_in:
             continue
-        touched = True
         if all(ways_in):
             # REST framework's AllowAny lets everybody in, and the decorators below it do not.
             security = [entry for entry in security if entry]
@@ -150,15 +162,20 @@ def document_refusals(result: Any, **kwargs: Any) -> Any:
             operation["x-required-scopes"] = [list(scopes) for scopes in ways_in]
         if not _may_name_scopes():
             operation["security"] = _without_scopes(security)
-        for status, name in _RESPONSES.items():
-            if status != HTTPStatus.UNSUPPORTED_MEDIA_TYPE or "requestBody" in operation:
-                operation["responses"].setdefault(str(status.value), {"$ref": f"#/components/responses/{name}"})
-    if touched:
+        conditions = {
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "requestBody" in operation,
+            HTTPStatus.SERVICE_UNAVAILABLE: may_go_unanswered,
+        }
+        statuses = {status for status in _RESPONSES if conditions.get(status, True)}
+        _refer_to(statuses, operation["responses"])
+        given |= statuses
+    if given:
         components = result.setdefault("components", {})
         components.setdefault("schemas", {}).setdefault(_ERROR, _error())
         responses = components.setdefault("responses", {})
         for status, name in _RESPONSES.items():
-            responses.setdefault(name, _response(status))
+            if status in given:
+                responses.setdefault(name, _response(status))
     return result
 
 
@@ -177,9 +194,28 @@ def _may_name_scopes() -> bool:
     return not spectacular_settings.OAS_VERSION.startswith("3.0")
 
 
+def _spends(view: Any) -> bool:
+    # What a get_throttles() of the project's own returns is known only on a request: then it may.
+    if type(view).get_throttles is not APIView.get_throttles:
+        return True
+    return any(is_subclass(item, KeyRateThrottle) for item in view.throttle_classes)
+
+
 def _operations(result: Any) -> Iterator[dict[str, Any]]:
     for methods in result["paths"].values():
         yield from (operation for operation in methods.values() if isinstance(operation, dict))
+
+
+def _refer_to(statuses: set[HTTPStatus], responses: dict[str, Any]) -> None:
+    for status, name in _RESPONSES.items():
+        if status in statuses:
+            responses.setdefault(str(status.value), {"$ref": f"#/components/responses/{name}"})
+
+
+def _take_mark(security: list[dict[str, list[str]]]) -> bool:
+    """Take the mark of an operation that may go unanswered out of *security*, and return whether there was one."""
+    marks = [entry.pop(_MAY_GO_UNANSWERED, None) for entry in security]
+    return any(mark is not None for mark in marks)
 
 
 def _scopes(entry: dict[str, list[str]]) -> tuple[str, ...]:
@@ -246,6 +282,7 @@ def _response(status: HTTPStatus) -> dict[str, Any]:
         HTTPStatus.NOT_ACCEPTABLE: _("There is no answer in a format that the caller accepts."),
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE: _("The body is in a format that is not read here."),
         HTTPStatus.TOO_MANY_REQUESTS: _("A limit is used up."),
+        HTTPStatus.SERVICE_UNAVAILABLE: _("It can't be told at the moment whether this may be done."),
     }
     said: dict[str, Any] = {"description": titles[status]}
     if codes:
@@ -257,6 +294,9 @@ def _headers(status: HTTPStatus) -> dict[str, Any]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = {"description": _("Seconds until the same request passes."), "schema": {"type": "integer"}}
         return {"Retry-After": wait, **_limit_headers()}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        wait = {"description": _("Seconds until it is worth another try."), "schema": {"type": "integer"}}
+        return {"Retry-After": wait}
     text = _("The challenge of RFC 6750, which names the error and the scope that is missing.")
     return {"WWW-Authenticate": {"description": text, "schema": {"type": "string"}}}
 

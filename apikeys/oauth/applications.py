@@ -52,6 +52,7 @@ def create(
     client: Client,
     *,
     sign_in: str,
+    is_new: bool = False,
     by: Any = None,
     source: str = "python",
     **fields: Any,
@@ -59,14 +60,15 @@ def create(
     """
     Let *client* sign in by *sign_in*, one of ``sign_in.SIGN_INS``. *fields* are the others of ``SignIn``.
 
-    Its public id is the client's.
+    Its public id is the client's. *is_new* where *by* has just made the client, for which the right to add one is
+    enough.
 
     Raises:
         SignInExistsError: If it has an application already.
         APIKeysError: For what *by* may not do, and for what ``SignInRefusedError``, ``RedirectRefusedError``,
             ``LogoRefusedError`` and ``ScopeError`` name.
     """
-    policy.require(permitted=may_change(by, is_new=True))
+    policy.require(permitted=may_change(by, is_new=is_new))
     secret: str = generate_client_secret()
     # Slow on purpose, so before any lock.
     hashed = _hashed(secret)

@@ -1,4 +1,4 @@
-"""Authorization codes at rest, and what becomes of one that comes twice."""
+"""Authorization codes at rest, and what is remembered of a spent one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import router, transaction
-from oauth2_provider.models import get_refresh_token_model, refresh_token_expire_timedelta, revoke_access_token
+from django.db import router
+from oauth2_provider.models import refresh_token_expire_timedelta
 
 from . import rows
 from .models import SpentCode
-from .refused import record_replay
 
 #: How long a spent code is remembered at least; where refresh tokens live longer, as long as they do.
 REMEMBERED_FOR = timedelta(days=90)
@@ -48,28 +47,7 @@ def remember_spent(code_digest: str, *, token: dict[str, Any], application: Any,
         spent.filter(pk__in=pks).delete()
 
 
-def end_what_it_gave(code_digest: str, *, application: Any, now: datetime) -> bool:
-    """
-    Revoke what the code gave, where it is a spent one of *application* (RFC 6749 section 4.1.2).
-
-    Return whether that left an event, which it does once in an hour where a token still worked.
-    """
-    database = router.db_for_write(SpentCode)
-    with transaction.atomic(using=database):
-        spent = SpentCode.objects.using(database).filter(checksum=code_digest, application=application).first()
-        if spent is None:
-            return False
-        access_token = (
-            rows.access_tokens()
-            .filter(token_checksum=spent.access_token_checksum, application=application)
-            .select_related("user")
-            .first()
-        )
-        live = rows.refresh_tokens().filter(token_family=spent.token_family, revoked=None)
-        refresh_token = None if spent.token_family is None else live.select_related("user").first()
-        alive = refresh_token or access_token
-        if refresh_token is not None:
-            get_refresh_token_model().revoke_family(spent.token_family)
-        if access_token is not None:
-            revoke_access_token(access_token)
-        return alive is not None and record_replay(application=application, user=alive.user, what="code", now=now)
+def find_spent(code_digest: str, *, application: Any) -> SpentCode | None:
+    """Return what is remembered of a code of *application* that was exchanged, None where nothing is."""
+    spent = SpentCode.objects.using(router.db_for_write(SpentCode))
+    return spent.filter(checksum=code_digest, application=application).first()

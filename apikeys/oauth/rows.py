@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import connections, router
@@ -22,12 +23,13 @@ def links() -> QuerySet[ClientApplication]:
     return found.select_related("client").defer("logo")
 
 
-def lock_link(application: Any) -> None:
-    """Have the link of *application*, where there is one, stay as it is until the caller's transaction ends."""
+def lock_links(application_pks: Iterable[Any]) -> None:
+    """Have the links of *application_pks* stay as they are until the caller's transaction ends."""
     found = ClientApplication.objects.using(router.db_for_write(ClientApplication))
-    # It alone, and no key of it: what refers to the row need not wait.
+    # They alone, and no key of them: what refers to the rows need not wait. In one order, lest two wait for each other.
     no_key = connections[found.db].features.has_select_for_no_key_update
-    list(found.select_for_update(no_key=no_key).filter(application_id=application.pk).values_list("pk"))
+    locked = found.select_for_update(no_key=no_key).filter(application_id__in=list(application_pks))
+    list(locked.order_by("application_id").values_list("pk"))
 
 
 def access_tokens() -> QuerySet[Any]:

@@ -15,7 +15,8 @@ from .models import Consent
 
 def available(client: Client) -> list[str]:
     """Return what *client* may ask for, in the order of declaration: declared, under its ceiling, not reserved."""
-    return [name for name in unreserved_scopes() if name in client.allowed_scopes]
+    ceiling = set(client.allowed_scopes)
+    return [name for name in unreserved_scopes() if name in ceiling]
 
 
 def minimum(client: Client, *, names: Iterable[str]) -> list[str]:

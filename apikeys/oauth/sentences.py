@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from ..core.scopes import Scope
@@ -14,8 +16,11 @@ from ..registry import declared, scope_registry
 
 #: What only shows something. Any other word behind the colon, and a name without a colon, may change it.
 _LOOKING = {"read", "view", "list"}
-#: What a scope may say that shows more of a person than what it is named for.
-_ABOUT_PEOPLE = ("mail", "profile", "account", "openid")
+#: What a scope may say that shows more of a person than what it is named for, as a part of a word but for the last.
+_ABOUT_PEOPLE = re.compile(
+    r"account|address|contact|identit|mail|openid|people|person|profile|user|(?<![^\W\d_])me(?![^\W\d_])",
+    re.IGNORECASE,
+)
 #: More that an app can't do is one line.
 _MOST_DENIED = 5
 
@@ -35,15 +40,16 @@ class Sentence:
     is_beyond_person: bool
 
 
-def allowed(names: Iterable[str], *, user: Any, optional: Sequence[str] = ()) -> list[Sentence]:
+def allowed(names: Iterable[str], *, user: Any, optional: Iterable[str] = ()) -> list[Sentence]:
     """Return a line for each of *names* that is declared, sensitive ones first."""
+    left_to_person = set(optional)
     lines = [
         Sentence(
             name=scope.name,
             text=_line(scope),
             is_sensitive=scope.sensitive,
             is_writing=scope.name.rpartition(":")[2] not in _LOOKING or ":" not in scope.name,
-            is_optional=scope.name in optional,
+            is_optional=scope.name in left_to_person,
             is_beyond_person=bool(scope.permissions) and not has_rights(user, scope),
         )
         for scope in declared(names)
@@ -53,16 +59,24 @@ def allowed(names: Iterable[str], *, user: Any, optional: Sequence[str] = ()) ->
 
 def denied(names: Iterable[str]) -> list[str]:
     """Return what an app with the scopes *names* can't do: what is nearest to them, the rest, then the account."""
-    held = declared(names)
-    resources = {str(scope.resource) for scope in held}
-    others = [scope for scope in scope_registry().values() if not scope.is_reserved and scope not in held]
+    held = {scope.name: scope for scope in declared(names)}
+    resources = {str(scope.resource) for scope in held.values()}
+    others = [scope for name, scope in scope_registry().items() if not scope.is_reserved and name not in held]
     others.sort(key=lambda scope: str(scope.resource) not in resources)
     lines = [_line(scope) for scope in others[:_MOST_DENIED]]
     if len(others) > _MOST_DENIED:
         lines.append(_("Anything else that is not listed above"))
-    tells_of_people = any(word in f"{scope.name} {scope.text}".lower() for scope in held for word in _ABOUT_PEOPLE)
-    lines.append(_("See your password") if tells_of_people else _("See your e-mail address or password"))
-    return lines
+    promise = _("See your password") if _tell_of_people(held.values()) else _("See your e-mail address or password")
+    return [*lines, promise]
+
+
+def _tell_of_people(scopes: Iterable[Scope]) -> bool:
+    """Whether one of *scopes* may stand for more of a person than what they do here: an address, say."""
+    said = [f"{scope.name} {scope.text}" for scope in scopes]
+    # What is shown may be in a language whose words are not known here.
+    with translation.override(None):
+        said.extend(str(scope.text) for scope in scopes)
+    return any(map(_ABOUT_PEOPLE.search, said))
 
 
 def _line(scope: Scope) -> str:

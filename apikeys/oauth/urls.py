@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.urls import path
 from oauth2_provider import urls as toolkit_urls
 
+from .metadata import ServerMetadataView
 from .views.authorize import AuthorizationView
 from .views.connected import ConnectedAppsView, WithdrawView
 from .views.device import DeviceCodeView, DeviceConsentView, DeviceDoneView
@@ -21,7 +22,16 @@ from .views.token import RevokeTokenView, TokenView
 app_name = "oauth2_provider"
 
 #: For the root of the host as well, where clients look for the metadata (RFC 8414 section 3).
-metadata_urlpatterns = toolkit_urls.metadata_urlpatterns
+metadata_urlpatterns = [
+    path(".well-known/oauth-authorization-server", ServerMetadataView.as_view(), name="oauth-server-metadata"),
+    path(
+        ".well-known/oauth-authorization-server/<path:issuer_path>",
+        ServerMetadataView.as_view(),
+        name="oauth-server-metadata-issuer",
+    ),
+    # That of the API itself (RFC 9728).
+    *(pattern for pattern in toolkit_urls.metadata_urlpatterns if pattern.name.startswith("oauth-resource-metadata")),
+]
 
 protocol_urlpatterns = [
     path("token/", TokenView.as_view(), name="token"),

@@ -18,10 +18,9 @@ from ..conf import settings
 from ..core import basic_auth
 from ..core.errors import ConsentMissingError, CredentialError
 from ..models import Client
-from . import client_secrets, codes, consents, devices, proving, rows, tokens
+from . import client_secrets, codes, consents, devices, ending, proving, rows, tokens
 from .links import held, usable
 from .parameters import NETWORK, is_resource
-from .refused import record_replay
 from .scopes import available, narrowed
 
 #: Hosts on which an app takes the port that is free (RFC 8252 section 7.3). Not localhost, which may be another one.
@@ -184,9 +183,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit ships no 
         if super().validate_refresh_token(refresh_token, client, request, *args, **kwargs):
             return bool(request.user.is_active)
         if spent is not None and ends_family:
-            self.has_recorded_replay = record_replay(
-                application=spent.application, user=spent.user, what="refresh_token", now=now
-            )
+            # The toolkit has ended the family as it saw it; here one counts as well that was being refreshed.
+            self.has_recorded_replay = ending.end_what_refreshing_gave(spent, now=now)
         return False
 
     def get_original_scopes(self, refresh_token: str, request: Any, *args: Any, **kwargs: Any) -> list[str]:
@@ -203,6 +201,13 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit ships no 
             raise errors.InvalidGrantError(request=request)
         scopes: list[str] = request.scopes
         return scopes
+
+    # Giving up
+
+    @sensitive_variables("token")
+    def revoke_token(self, token: str, token_type_hint: str, request: Any, *args: Any, **kwargs: Any) -> None:
+        # The hint would only save a look (RFC 7009 section 2.1).
+        ending.end_presented(token, client_id=request.client.client_id)
 
     # Saving
 
@@ -241,7 +246,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit ships no 
             raise errors.InvalidGrantError(request=request)
 
     def _end_what_code_gave(self, request: Any, *, application: Any, now: datetime) -> None:
-        self.has_recorded_replay = codes.end_what_it_gave(request.code, application=application, now=now)
+        self.has_recorded_replay = ending.end_what_code_gave(request.code, application=application, now=now)
 
     def _lock_refresh_token(self, request: Any) -> None:
         # The toolkit would answer who comes second with the first one's tokens, which are not stored.

@@ -104,8 +104,9 @@ def test_reveal_has_no_accessibility_fault_in_light_and_dark_and_fits_a_small_wi
     assert not is_wider_when_small(page)
 
 
-def test_list_of_keys_needs_no_sideways_scroll(page, addresses):
-    page.goto(LIST)
+@pytest.mark.parametrize("address", [LIST, CLIENTS], ids=["keys", "clients"])
+def test_list_needs_no_sideways_scroll(page, addresses, address):
+    page.goto(address)
 
     assert page.evaluate("((list) => list.scrollWidth <= list.clientWidth)(document.querySelector('.results'))")
 

@@ -35,14 +35,26 @@ class ClientAdmin(shown.ShownSignIn, KeysClientAdmin):
 
     form = SignInForm
     change_form_template = "admin/apikeys/oauth/client.html"
-    list_display = (*KeysClientAdmin.list_display, "shown_sign_in", "shown_tokens")
+    list_display = (
+        "name",
+        "kind",
+        "is_active",
+        "shown_permissions",
+        "shown_sign_in",
+        "working_keys",
+        "shown_tokens",
+        "last_used",
+        "shown_owner",
+    )
     list_select_related = (*KeysClientAdmin.list_select_related, "client_application__application")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         found: QuerySet[Client] = super().get_queryset(request)
         at = request.resolver_match
         is_list = at is not None and at.url_name == f"{self.opts.app_label}_{self.opts.model_name}_changelist"
-        return found.annotate(working_tokens=working_tokens_of(OuterRef("pk"))) if is_list else found
+        if not is_list:
+            return found
+        return found.annotate(working_tokens=working_tokens_of(OuterRef("pk"))).defer("client_application__logo")
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.secret_view)
@@ -91,7 +103,7 @@ class ClientAdmin(shown.ShownSignIn, KeysClientAdmin):
         if not values["sign_in"]:
             return
         if link is None:
-            new = applications.create(obj, by=request.user, source="admin", **values)
+            new = applications.create(obj, is_new=not change, by=request.user, source="admin", **values)
             setattr(request, _NEW, new)
         else:
             applications.edit(link, by=request.user, source="admin", **values)

@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from ...admin.pages import protect
 from ...core import errors
 from ...models import Client
+from ...page_headers import protect
 from ...policy import long_date
 from .. import applications
 from ..admin_forms import link_of

@@ -45,8 +45,9 @@ class ShownSignIn:
 
     @admin.display(description=gettext_lazy("signs in by"))
     def shown_sign_in(self, client: Client) -> str:
-        state = _state(client)
-        return _("API keys only") if state is None else str(SIGN_INS.get(state.sign_in, state.sign_in))
+        link = _link(client)
+        # Not the whole state: a list loads no logos.
+        return _("API keys only") if link is None else _named(link.application.authorization_grant_type)
 
     @admin.display(description=gettext_lazy("OAuth tokens"))
     def shown_tokens(self, client: Client) -> int:
@@ -104,13 +105,17 @@ def facts(request: HttpRequest, site_name: str, client: Client) -> SignInFacts |
     consents_url = reverse(f"{site_name}:apikeys_oauth_consent_changelist")
     return SignInFacts(
         client_id=client.client_id,
-        sign_in=str(SIGN_INS.get(state.sign_in, state.sign_in)),
+        sign_in=_named(state.sign_in),
         secret=_of_secret(link, is_public=state.is_public),
         replace_url=reverse(f"{site_name}:apikeys_client_secret", args=[client.pk]) if may_replace else "",
         replace_label=_("Replace…") if link.secret_set_at else _("Set…"),
         people=ngettext("%(count)d person", "%(count)d people", people) % {"count": people},
         people_url=f"{consents_url}?client__id__exact={client.pk}" if may_list else "",
     )
+
+
+def _named(sign_in: str) -> str:
+    return str(SIGN_INS.get(sign_in, sign_in))
 
 
 def _of_secret(link: ClientApplication, *, is_public: bool) -> str:

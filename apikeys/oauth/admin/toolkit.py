@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import router, transaction
+from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, ngettext
-from oauth2_provider.models import revoke_access_token
 
+from .. import ending
 from ..sign_in import SIGN_INS
 from .reading import ReadingAdmin, person_search
 
@@ -30,6 +30,9 @@ class ApplicationAdmin(ReadingAdmin):
     actions = None
     search_fields = ("client_id__startswith", "client_application__client__name__istartswith")
     search_help_text = gettext_lazy("Start of a name or of a client id.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("client_application__logo")
 
     @admin.display(description=gettext_lazy("client"))
     def shown_client(self, application: Any) -> str | SafeString:
@@ -50,6 +53,9 @@ class _OfClientAdmin(ReadingAdmin):
     """Rows that belong to an application and, mostly, a person."""
 
     list_select_related = ("application__client_application__client", "user")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("application__client_application__logo")
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         return (
@@ -79,21 +85,18 @@ class _TokenAdmin(_OfClientAdmin):
     @admin.action(description=gettext_lazy("End the chosen tokens"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         """End the tokens of *rows*, with those that belong to them."""
-        database = router.db_for_write(self.model)
         # All or none, and never all in memory. Their primary keys first: an open cursor over rows that end is no list.
         pks = sorted(rows.order_by().values_list("pk", flat=True))
-        tokens = self.model._default_manager.using(database)
-        with transaction.atomic(using=database):
+        tokens = self.model._default_manager.using(router.db_for_write(self.model))
+        count = 0
+        with ending.holding(set(rows.order_by().values_list("application_id", flat=True))):
             for start in range(0, len(pks), _AT_ONCE):
                 for row in tokens.filter(pk__in=pks[start : start + _AT_ONCE]):
-                    self.end(row)
+                    ending.end_token(row)
                     self.log_change(request, row, "revoked")
-        text = ngettext("%(count)d token no longer works.", "%(count)d tokens no longer work.", len(pks))
-        messages.success(request, text % {"count": len(pks)})
-
-    def end(self, row: Any) -> None:
-        """End the token of *row* in the toolkit's way."""
-        raise NotImplementedError
+                    count += 1
+        text = ngettext("%(count)d token no longer works.", "%(count)d tokens no longer work.", count)
+        messages.success(request, text % {"count": count})
 
 
 class AccessTokenAdmin(_TokenAdmin):
@@ -101,17 +104,11 @@ class AccessTokenAdmin(_TokenAdmin):
 
     list_display = ("id", "shown_client", "user", "shown_scope", "created", "expires")
 
-    def end(self, row: Any) -> None:
-        revoke_access_token(row)
-
 
 class RefreshTokenAdmin(_TokenAdmin):
     """Refresh tokens."""
 
     list_display = ("id", "shown_client", "user", "created", "revoked")
-
-    def end(self, row: Any) -> None:
-        row.revoke()
 
 
 class CodeAdmin(_OfClientAdmin):

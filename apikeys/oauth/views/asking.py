@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
@@ -33,28 +34,31 @@ class Question:
     consent: Consent | None
     #: Where the answer goes; empty for a device, which comes and asks.
     redirect_uri: str = ""
+    #: Which request of a device it is, as its form names it: a text, so that no language groups its digits.
+    device: str = ""
 
-    @property
+    @cached_property
     def held(self) -> list[str]:
         """What the app can do already by the person's word, asked for now or not."""
         if self.consent is None or self.consent.is_implied:
             return []
         return narrowed(self.consent.scopes, client=self.link.client, consent=None)
 
-    @property
+    @cached_property
     def new(self) -> list[str]:
         """What it asks for beside that."""
-        return [name for name in self.scopes if name not in self.held]
+        held = set(self.held)
+        return [name for name in self.scopes if name not in held]
 
     def form(self, data: Any = None) -> ConsentForm:
         """Return the form that takes the answer."""
-        optional = [name for name in self.new if name in self.link.optional_scopes]
+        left_to_person = set(self.link.optional_scopes)
+        optional = [name for name in self.new if name in left_to_person]
         return ConsentForm(data, scopes=self.scopes, optional=optional)
 
     def page(self, request: HttpRequest, form: ConsentForm, *, action: str, status: int = 200) -> TemplateResponse:
         """Return the page that asks; *action* is the address that takes the answer."""
         client = self.link.client
-        optional = self.link.optional_scopes
         ticked = request.POST.getlist("optional") if form.is_bound else self.new
         return pages.page(
             request,
@@ -70,11 +74,12 @@ class Question:
             website_host=pages.host_of(self.link.website),
             is_third_party=client.kind == ClientKind.THIRD_PARTY,
             already=sentences.allowed(self.held, user=self.user),
-            asked=sentences.allowed(self.new, user=self.user, optional=optional),
-            ticked=ticked,
+            asked=sentences.allowed(self.new, user=self.user, optional=self.link.optional_scopes),
+            ticked=set(ticked),
             denied=sentences.denied([*self.held, *self.scopes]),
             lasts=span_of(settings.CONSENT_LIFETIME),
-            is_device=not self.redirect_uri,
+            is_device=bool(self.device),
+            device=self.device,
             goes_to=pages.host_of(self.redirect_uri),
             privacy_policy=self.link.privacy_policy if pages.host_of(self.link.privacy_policy) else "",
         )

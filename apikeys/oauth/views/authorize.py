@@ -26,6 +26,7 @@ from oauthlib.oauth2.rfc6749 import errors as oauth
 from ...conf import settings
 from ...core.errors import APIKeysError, RedirectRefusedError
 from ...models import ClientKind
+from ...page_headers import protect
 from .. import consents, refused
 from ..links import held, usable
 from ..models import ClientApplication, Consent
@@ -103,7 +104,7 @@ class AuthorizationView(OwnServerMixin, ToolkitAuthorizationView):  # type: igno
             response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         except OAuthToolkitError as error:
             response = self.error_response(error, None)
-        pages.protect(response)
+        protect(response)
         return response
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

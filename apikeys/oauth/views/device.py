@@ -101,6 +101,19 @@ class DeviceDoneView(pages.PersonPage):
         return pages.page(request, "device_done.html", title=title, text=text)
 
 
+def put_back(user: Any, pk: str) -> None:
+    """
+    Let somebody else enter the code that *user* entered, of the request *pk* as a form names it.
+
+    Nothing happens where *user* is not who entered it, or it has been answered.
+    """
+    try:
+        entered = _waiting(now=timezone.now()).filter(pk=pk, user_id=user.pk)
+    except ValueError:
+        return
+    entered.update(user=None)
+
+
 def _code_page(request: HttpRequest, form: UserCodeForm, *, status: int = 200) -> HttpResponse:
     return pages.page(request, "device_code.html", title=_("Connect a device"), status=status, form=form)
 
@@ -135,7 +148,8 @@ def _question(pk: int, *, user: Any, now: datetime) -> Question:
     scopes = [] if link is None else minimum(link.client, names=grant.scope.split())
     if link is None or not scopes or now >= grant.expires or grant.status != grant.AUTHORIZATION_PENDING:
         raise GrantGoneError
-    return Question(link=link, user=user, scopes=scopes, consent=consents.live(user, link.client, now=now))
+    consent = consents.live(user, link.client, now=now)
+    return Question(link=link, user=user, scopes=scopes, consent=consent, device=str(grant.pk))
 
 
 def _let_in(pk: int, question: Question, *, scopes: list[str], now: datetime) -> None:

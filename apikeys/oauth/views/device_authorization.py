@@ -19,7 +19,7 @@ from ... import request_parts
 from ...core.networks import network_around
 from ...limits import attempts
 from .. import devices, rows
-from .protocol import ProtocolView, basic_credentials, busy
+from .protocol import ProtocolView, basic_credentials, busy, refusal
 
 #: Of one network for one client that keeps no secret: whoever knows its id may ask, and each answer is a row.
 STARTS_PER_MINUTE = 60
@@ -64,6 +64,9 @@ class DeviceAuthorizationView(ProtocolView):
         client_id = basic[0] if basic else request.POST["client_id"]
         if not _keeps_secret(client_id) and _starts(request, client_id=client_id) > STARTS_PER_MINUTE:
             return busy(retry_after_seconds=attempts.MINUTE_SECONDS)
+        # The toolkit's row has no place for it: dropped, a token that was asked for one API would open them all.
+        if any(request.POST.getlist("resource")):
+            return refusal("invalid_target", description="Name the resource where you ask for the token.")
         now = timezone.now()
         devices.keep(
             client_id=client_id,

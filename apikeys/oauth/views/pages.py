@@ -1,4 +1,4 @@
-"""What the pages for people have in common: headers, policy, context."""
+"""What the pages for people have in common: policy, context."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from django.views.generic import View
 
 from ... import request_parts
 from ...conf import settings
+from ...page_headers import protect
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -83,14 +84,6 @@ def see_other(address: str) -> HttpResponse:
     response = HttpResponseRedirect(address)
     response.status_code = 303
     return response
-
-
-def protect(response: HttpResponseBase) -> None:
-    """Keep the page out of caches, frames and other sites' logs."""
-    response["Cache-Control"] = "no-store"
-    # Not "no-referrer": Django's CSRF check of the page's own forms needs one.
-    response["Referrer-Policy"] = "same-origin"
-    response["X-Frame-Options"] = "DENY"
 
 
 def site_name(request: HttpRequest) -> str:
