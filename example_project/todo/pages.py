@@ -27,9 +27,10 @@ class DemoLoginView(LoginView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)
-        # Browsers apply form-action to all that a form leads to: from here to the consent page, which the web app
-        # skips, and back to that.
-        back = programs.addresses()[programs.PIPER.name]
+        # Browsers apply form-action to all that a form leads to: from here to the consent page, and from that, where it
+        # asks nothing, at once back to the program that people came from.
+        addresses = programs.addresses()
+        back = " ".join(addresses[program.name] for program in (programs.PIPER, programs.HOOLI))
         response["Content-Security-Policy"] = POLICY.replace("form-action 'self'", f"form-action 'self' {back}")
         return response
 

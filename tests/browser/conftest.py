@@ -82,9 +82,10 @@ def app(transactional_db: None) -> Any:
 class Desk:
     """A signed-in person's browser windows, and what went wrong in them."""
 
-    def __init__(self, windows: Windows, server: LiveServer, person: Any) -> None:
+    def __init__(self, windows: Windows, server: LiveServer, person: Any, *, color_scheme: str) -> None:
         self.url = server.url
         self.person = person
+        self.color_scheme = color_scheme
         self.faults: list[str] = []
         self._windows = windows
         self._taken: list[Window] = []
@@ -95,7 +96,7 @@ class Desk:
 
         The next test gets the same one: take listeners off again, and leave no script in it.
         """
-        window = self._windows.take(base_url=url or self.url, **options)
+        window = self._windows.take(base_url=url or self.url, **{"color_scheme": self.color_scheme, **options})
         self._taken.append(window)
         window.hears_console = self._note
         client = TestClient()
@@ -117,9 +118,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(windows: Windows, live_server: LiveServer, person: Any) -> Iterator[Desk]:
+def color_scheme() -> str:
+    """Return the scheme of the windows of one test; ``IN_BOTH_SCHEMES`` replaces it."""
+    return "light"
+
+
+@pytest.fixture
+def desk(windows: Windows, live_server: LiveServer, person: Any, color_scheme: str) -> Iterator[Desk]:
     """Return the person's desk. A console error or a violation of the policy fails the test."""
-    desk = Desk(windows, live_server, person)
+    desk = Desk(windows, live_server, person, color_scheme=color_scheme)
     yield desk
     desk.close()
     assert desk.faults == []
@@ -127,7 +134,7 @@ def desk(windows: Windows, live_server: LiveServer, person: Any) -> Iterator[Des
 
 @pytest.fixture
 def page(desk: Desk) -> Page:
-    """Return one window, with script, light, 1280 pixels wide."""
+    """Return one window, with script, light unless the test asks for dark, 1280 pixels wide."""
     return desk.page()
 
 
@@ -154,7 +161,9 @@ def richards_cookies(windows: Windows, demo: Demo) -> Any:
 
 
 @contextmanager
-def richards_windows(windows: Windows, demo: Demo, cookies: Any) -> Iterator[Callable[..., Page]]:
+def richards_windows(
+    windows: Windows, demo: Demo, cookies: Any, *, color_scheme: str = "light"
+) -> Iterator[Callable[..., Page]]:
     """Yield a function that opens Richard's window; a word on its console or a call to a strange host is a fault."""
     faults: list[str] = []
     taken = []
@@ -164,7 +173,7 @@ def richards_windows(windows: Windows, demo: Demo, cookies: Any) -> Iterator[Cal
             faults.append(request.url)
 
     def open_window(width: int = 1280, *, is_signed_in: bool = True, **options: Any) -> Page:
-        window = windows.take(base_url=demo.url, width=width, height=900, **options)
+        window = windows.take(base_url=demo.url, width=width, height=900, color_scheme=color_scheme, **options)
         taken.append(window)
         window.hears_request = own_hosts_alone
         window.hears_console = lambda _kind, text: faults.append(text)
@@ -179,9 +188,9 @@ def richards_windows(windows: Windows, demo: Demo, cookies: Any) -> Iterator[Cal
 
 
 @pytest.fixture
-def window(windows: Windows, demo: Demo, richards_cookies: Any) -> Iterator[Callable[..., Page]]:
+def window(windows: Windows, demo: Demo, richards_cookies: Any, color_scheme: str) -> Iterator[Callable[..., Page]]:
     """Return a function that opens a window for one test."""
-    with richards_windows(windows, demo, richards_cookies) as open_window:
+    with richards_windows(windows, demo, richards_cookies, color_scheme=color_scheme) as open_window:
         yield open_window
 
 

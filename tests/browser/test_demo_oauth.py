@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from example_project.todo.seed import TODOS
 from tests.browser.accessibility import violations_in_both_schemes
+from tests.browser.schemes import IN_BOTH_SCHEMES, WITH_AND_WITHOUT_SCRIPT, scheme_of
 from tests.example_server import Demo
 
 # One process of the tests serves the demonstration, not each.
@@ -92,11 +93,20 @@ def test_a_page_is_accessible_and_fits_a_phone_in_light_and_dark(window, demo, v
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize(
-    ("has_script", "scheme"), [(True, "light"), (False, "dark")], ids=["script-light", "no-script-dark"]
-)
-def test_the_summariser_shows_richards_titles_alone_after_he_allowed_it(window, demo, has_script, scheme):
-    page = window(java_script_enabled=has_script, color_scheme=scheme)
+@IN_BOTH_SCHEMES
+def test_pages_are_shown_in_the_scheme_of_their_window(window, demo, color_scheme):
+    page = window()
+
+    for address in (f"{demo.hooli}/", f"{demo.piper}/watch/", "/todos/"):
+        page.goto(address)
+
+        assert scheme_of(page) == color_scheme
+
+
+@IN_BOTH_SCHEMES
+@WITH_AND_WITHOUT_SCRIPT
+def test_the_summariser_shows_richards_titles_alone_after_he_allowed_it(window, demo, has_script):
+    page = window(java_script_enabled=has_script)
 
     connect_summariser(page, demo)
 
@@ -151,22 +161,26 @@ def withdraw_if_connected(page: Page) -> None:
         expect(page.get_by_text("Access was withdrawn.")).to_be_visible()
 
 
-def test_what_is_said_to_the_watch_appears_in_the_web_app(window, demo):
-    wrist, desk = window(390, color_scheme="dark"), window()
+@IN_BOTH_SCHEMES
+def test_what_is_said_to_the_watch_appears_in_the_web_app(window, demo, color_scheme):
+    # The other scheme's is on the list already.
+    title = f"Buy a {color_scheme} watch strap"
+    wrist, desk = window(390), window()
     code = pair_watch(wrist, demo)
 
     desk.goto("/o/device/")
     desk.get_by_label("Code").fill(code)
     desk.get_by_role("button", name="Continue").click()
     desk.get_by_role("button", name="Allow").click()
-    wrist.get_by_label("Say what is to do").fill("Buy a new watch strap")
+    wrist.get_by_label("Say what is to do").fill(title)
     wrist.get_by_role("button", name="Add").click()
-    expect(wrist.get_by_role("listitem").filter(has_text="Buy a new watch strap")).to_be_visible()
+    expect(wrist.get_by_role("listitem").filter(has_text=title)).to_be_visible()
     desk.goto("/todos/")
 
-    expect(desk.get_by_text("Buy a new watch strap")).to_be_visible()
+    expect(desk.get_by_text(title)).to_be_visible()
 
 
+@IN_BOTH_SCHEMES
 def test_analytics_shows_numbers_and_no_text(window, demo):
     page = window()
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.accessibility import violations_in_both_schemes
+from tests.browser.schemes import IN_BOTH_SCHEMES
 from tests.example_server import paste
 
 # One process of the tests serves the demonstration, not each.
@@ -127,7 +128,7 @@ def switched_matrix(open_windows: Callable[..., Page]) -> Page:
 
 @contextmanager
 def opened(cell: Locator) -> Iterator[Locator]:
-    """Open *cell* of the matrix, yield what it shows, and close it again: it lies over others."""
+    """Open *cell* of the matrix, yield what it shows, and close it again: its tests share the page."""
     cell.locator("summary").click()
     yield cell.locator("pre")
     cell.locator("summary").click()
@@ -137,6 +138,22 @@ def opened(cell: Locator) -> Iterator[Locator]:
 def test_an_opened_cell_is_accessible_in_light_and_dark_and_fits_a_phone(matrix, number):
     with opened(matrix.locator("tbody td").filter(has=matrix.locator("summary")).nth(number)):
         assert faults_of(matrix) == []
+
+
+@IN_BOTH_SCHEMES
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_that_can_be_clicked_lies_under_an_opened_cell(window, width):
+    page = window(width, java_script_enabled=False)
+    page.goto("/")
+    page.get_by_role("button", name="Ask the API").click()
+    cells = page.locator("summary")
+    expect(cells).to_have_count(28)
+
+    for number in (0, 21):
+        cells.nth(number).click()
+
+        for other in page.locator("main :is(summary, a, button, [type=radio])").all():
+            other.click(trial=True)
 
 
 def test_a_cell_opens_to_its_request_and_response(matrix):

@@ -13,6 +13,7 @@ from apikeys.conf import settings
 from apikeys.models import ClientKind
 from apikeys.oauth import consents
 from tests.browser.accessibility import violations_in_both_schemes
+from tests.browser.schemes import IN_BOTH_SCHEMES, WITH_AND_WITHOUT_SCRIPT, scheme_of
 from tests.browser.test_pages import is_wider
 from tests.factories import PersonFactory
 from tests.oauth import DEVICE_CODE, Code, exchange, make_app
@@ -24,13 +25,6 @@ pytestmark = pytest.mark.browser
 
 #: What the challenge of ``authorize_url`` was made of (RFC 7636 appendix B).
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-
-#: Each behaviour without a script too, and in dark, where a control could be hidden.
-EVERYWHERE = pytest.mark.parametrize(
-    "options",
-    [{"java_script_enabled": True, "color_scheme": "light"}, {"java_script_enabled": False, "color_scheme": "dark"}],
-    ids=["script-light", "no-script-dark"],
-)
 
 
 @pytest.fixture
@@ -100,6 +94,14 @@ def token_for(app, found, callback):
     return exchange(app, Code(found["code"], VERIFIER), redirect_uri=callback).json()
 
 
+@IN_BOTH_SCHEMES
+def test_page_is_shown_in_the_scheme_of_its_window(page, summariser, callback, color_scheme):
+    page.goto(authorize_url(summariser, redirect_uri=callback))
+
+    assert scheme_of(page) == color_scheme
+
+
+@IN_BOTH_SCHEMES
 def test_page_of_an_app_that_reads_says_everything_a_person_needs_to_know(page, callback):
     with override_settings(APIKEYS={**settings.given(), "SITE_NAME": "Piper Todo"}):
         reader = make_app(
@@ -134,9 +136,12 @@ def test_page_of_an_app_that_reads_says_everything_a_person_needs_to_know(page, 
     )
 
 
-@EVERYWHERE
-def test_allow_leads_to_the_app_with_a_code_for_exactly_what_is_listed_and_ticked(desk, summariser, callback, options):
-    page = desk.page(**options)
+@IN_BOTH_SCHEMES
+@WITH_AND_WITHOUT_SCRIPT
+def test_allow_leads_to_the_app_with_a_code_for_exactly_what_is_listed_and_ticked(
+    desk, summariser, callback, has_script
+):
+    page = desk.page(java_script_enabled=has_script)
     page.goto(authorize_url(summariser, scope="todo:read usage:read", redirect_uri=callback))
     listed = page.get_by_role("region", name="It will be able to").get_by_role("listitem").all_inner_texts()
     page.get_by_label("Read usage numbers").uncheck()
@@ -152,9 +157,10 @@ def test_allow_leads_to_the_app_with_a_code_for_exactly_what_is_listed_and_ticke
     assert consents.live(desk.person, summariser.client).scopes == ["todo:read"]
 
 
-@EVERYWHERE
-def test_cancel_leads_to_the_app_with_access_denied(desk, summariser, callback, options):
-    page = desk.page(**options)
+@IN_BOTH_SCHEMES
+@WITH_AND_WITHOUT_SCRIPT
+def test_cancel_leads_to_the_app_with_access_denied(desk, summariser, callback, has_script):
+    page = desk.page(java_script_enabled=has_script)
     page.goto(authorize_url(summariser, redirect_uri=callback))
 
     found = press(page, "Cancel")
@@ -163,6 +169,7 @@ def test_cancel_leads_to_the_app_with_access_denied(desk, summariser, callback, 
     assert consents.live(desk.person, summariser.client) is None
 
 
+@IN_BOTH_SCHEMES
 def test_request_without_scope_asks_for_the_minimum_of_the_app_not_for_all(page, callback):
     app = make_app(redirect_uris=[callback], minimum_scopes=["todo:read"])
     page.goto(authorize_url(app, scope=None, redirect_uri=callback))
@@ -174,6 +181,7 @@ def test_request_without_scope_asks_for_the_minimum_of_the_app_not_for_all(page,
     assert token_for(app, found, callback)["scope"] == "todo:read"
 
 
+@IN_BOTH_SCHEMES
 def test_request_without_scope_of_an_app_without_minimum_goes_back_with_an_error(page, summariser, callback):
     page.goto(authorize_url(summariser, scope=None, redirect_uri=callback))
 
@@ -181,6 +189,7 @@ def test_request_without_scope_of_an_app_without_minimum_goes_back_with_an_error
     assert (found["error"], found["state"], "code" in found) == ("invalid_scope", STATE, False)
 
 
+@IN_BOTH_SCHEMES
 @pytest.mark.parametrize("is_allowed_unasked", [False, True], ids=["asked", "unasked"])
 def test_wrong_redirect_address_is_never_gone_to(desk, callback, is_allowed_unasked):
     kind = ClientKind.FIRST_PARTY if is_allowed_unasked else ClientKind.THIRD_PARTY
@@ -244,6 +253,7 @@ def attacker(request, elsewhere):
     return f"http://{host}:{elsewhere}/", refusal
 
 
+@IN_BOTH_SCHEMES
 @pytest.mark.parametrize("is_allowed", [False, True], ids=["asked", "allowed-a-moment-ago"])
 def test_image_and_frame_of_another_origin_show_no_button_and_give_no_code(
     desk, summariser, callback, attacker, is_allowed
@@ -269,9 +279,10 @@ def test_image_and_frame_of_another_origin_show_no_button_and_give_no_code(
     desk.faults.clear()
 
 
-@EVERYWHERE
-def test_watch_is_let_in(desk, device, options):
-    page = desk.page(**options)
+@IN_BOTH_SCHEMES
+@WITH_AND_WITHOUT_SCRIPT
+def test_watch_is_let_in(desk, device, has_script):
+    page = desk.page(java_script_enabled=has_script)
     page.goto("/o/device/")
     page.get_by_label("Code").fill("bdfh klmn")
     page.get_by_role("button", name="Continue").click()
@@ -283,9 +294,10 @@ def test_watch_is_let_in(desk, device, options):
     assert (device.status, device.user) == ("authorized", desk.person)
 
 
-@EVERYWHERE
-def test_connection_is_withdrawn_and_its_token_refused_at_once(desk, summariser, callback, options):
-    page = desk.page(**options)
+@IN_BOTH_SCHEMES
+@WITH_AND_WITHOUT_SCRIPT
+def test_connection_is_withdrawn_and_its_token_refused_at_once(desk, summariser, callback, has_script):
+    page = desk.page(java_script_enabled=has_script)
     page.goto(authorize_url(summariser, redirect_uri=callback))
     token = token_for(summariser, press(page, "Allow"), callback)["access_token"]
     before = send(token).status_code
@@ -300,6 +312,7 @@ def test_connection_is_withdrawn_and_its_token_refused_at_once(desk, summariser,
     assert (before, send(token).status_code) == (200, 401)
 
 
+@IN_BOTH_SCHEMES
 def test_two_people_never_see_each_others_connections(desk, summariser):
     dinesh = PersonFactory(username="dinesh")
     consents.give(desk.person, summariser.client, scopes=["todo:read"])

@@ -7,6 +7,7 @@ from django.urls import resolve
 from playwright.sync_api import expect
 
 from apikeys.registry import scope_registry
+from tests.browser.schemes import IN_BOTH_SCHEMES, scheme_of
 from tests.browser.test_pages import faults_of, is_wider
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("app")]
@@ -24,6 +25,14 @@ def shown(page):
     return page.locator(".permission:visible .anchor").all_inner_texts()
 
 
+@IN_BOTH_SCHEMES
+def test_page_is_shown_in_the_scheme_of_its_window(page, color_scheme):
+    page.goto(PAGE)
+
+    assert scheme_of(page) == color_scheme
+
+
+@IN_BOTH_SCHEMES
 def test_every_permission_is_shown_under_one_heading(page):
     page.goto(PAGE)
 
@@ -32,6 +41,7 @@ def test_every_permission_is_shown_under_one_heading(page):
     assert page.get_by_role("main").count() == 1
 
 
+@IN_BOTH_SCHEMES
 def test_endpoints_of_a_permission_are_those_of_the_url_configuration(page):
     page.goto(PAGE)
 
@@ -86,6 +96,7 @@ def test_enter_in_the_search_stays_on_the_page(page):
     assert page.url.endswith(PAGE)
 
 
+@IN_BOTH_SCHEMES
 def test_anchor_leads_to_its_permission_past_a_search(page):
     page.goto(PAGE)
     page.get_by_label("Search permissions and endpoints").fill("usage")
@@ -96,8 +107,9 @@ def test_anchor_leads_to_its_permission_past_a_search(page):
     assert shown(page) == list(scope_registry())
 
 
+@IN_BOTH_SCHEMES
 def test_page_works_without_script(desk):
-    page = desk.page(java_script_enabled=False, color_scheme="dark")
+    page = desk.page(java_script_enabled=False)
     page.goto(f"{PAGE}#usage-read")
 
     expect(page.locator("#usage-read")).to_be_in_viewport()
@@ -105,9 +117,8 @@ def test_page_works_without_script(desk):
     assert len(shown(page)) == len(scope_registry())
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_link_leads_to_a_form_with_the_permission_chosen(desk, scheme):
-    page = desk.page(color_scheme=scheme)
+@IN_BOTH_SCHEMES
+def test_link_leads_to_a_form_with_the_permission_chosen(page):
     page.goto(PAGE)
     page.locator("#usage-read").get_by_role("link", name="Issue a key with this permission").click()
 
