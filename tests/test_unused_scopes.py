@@ -139,7 +139,8 @@ def test_whether_keys_were_told_apart_is_found_without_reading_what_oauth_needed
     [statement] = [query["sql"] for query in asked if "'*'" in query["sql"]]
 
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        if connection.vendor != "mysql":  # where that would commit what the test wrote
+            cursor.execute("ANALYZE")
         cursor.execute(f"{EXPLAIN[connection.vendor]} {statement}")
         plan = str(cursor.fetchall())
 
