@@ -9,7 +9,6 @@ anything away, and nothing is counted.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from django.utils import timezone
 from .conf import settings
 from .core.buckets import hour_start
 from .core.calls import Call
+from .core.forks import after_fork
 from .core.networks import Address, network_around
 from .core.outcomes import SCOPES_UNSAID
 
@@ -392,7 +392,5 @@ def _forget_span(*, setting: str, **kwargs: object) -> None:
         _span = None
 
 
-# Where processes fork at all.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=start_anew)
+after_fork(start_anew)
 setting_changed.connect(_forget_span, dispatch_uid="apikeys.counting")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
+
+from .forks import after_fork
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -72,6 +73,4 @@ def _start_anew() -> None:
         memory.start_anew()
 
 
-# Where processes fork at all.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

@@ -9,7 +9,6 @@ hold in each process, and where processes share a storage of the rates, for all 
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextvars import ContextVar
 
 from ..conf import settings
 from ..core.errors import TooManyHashesError
+from ..core.forks import after_fork
 from ..core.memory import BoundedMemory
 from . import shared
 from .shared import Check
@@ -147,5 +147,4 @@ def _start_anew() -> None:
     _turns, _running, _key_locks = threading.Condition(), 0, tuple(threading.Lock() for _ in _key_locks)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

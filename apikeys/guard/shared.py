@@ -7,7 +7,6 @@ that makes hashes dearer, and refuses nobody. Only who is about to run a slow ha
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import threading
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..conf import settings
 from ..core.errors import TooManyHashesError
+from ..core.forks import after_fork
 from ..limits import storage
 
 if TYPE_CHECKING:
@@ -168,5 +168,4 @@ def _start_anew() -> None:
     _looking = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

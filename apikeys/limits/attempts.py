@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from hashlib import blake2b
 
+from ..core.forks import after_fork
 from ..core.memory import BoundedMemory
 from . import storage
 
@@ -55,5 +55,4 @@ def _start_anew() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from django.core.signals import setting_changed
 
 from ..conf import settings
 from ..core.breaker import Breaker, ClosedForNowError
+from ..core.forks import after_fork
 from . import address as addresses
 from . import deadline
 
@@ -285,7 +285,6 @@ def _start_anew() -> None:
     _line, _build, _storage = _Line(), threading.Lock(), None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)
 
 setting_changed.connect(_forget, dispatch_uid="apikeys.limits.storage")

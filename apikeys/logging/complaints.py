@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
+
+from ..core.forks import after_fork
 
 logger = logging.getLogger("apikeys.auth")
 
@@ -44,5 +45,4 @@ def _start_anew() -> None:
     forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

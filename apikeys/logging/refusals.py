@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import Counter
 from functools import lru_cache
+
+from ..core.forks import after_fork
 
 logger = logging.getLogger("apikeys.auth")
 
@@ -104,5 +105,4 @@ def _start_anew() -> None:
     tap = Tap()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from .. import counting
 from ..conf import settings
+from ..core.forks import after_fork
 from ..counting import Database
 from . import rows
 from .rows import Account
@@ -202,5 +202,4 @@ def _forget_all() -> None:
     _leases, _lock = {}, threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+after_fork(_forget_all)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from ..conf import settings
 from ..core.breaker import Breaker, ClosedForNowError
 from ..core.errors import AuthorityUnavailableError
+from ..core.forks import after_fork
 from ..core.memory import BoundedMemory
 from . import answers, complaints, connection
 from .answers import Introspection, UnusableAnswerError
@@ -215,6 +215,5 @@ def _forget(*, setting: str, **kwargs: object) -> None:
         forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget)
+after_fork(forget)
 setting_changed.connect(_forget, dispatch_uid="apikeys.resource_server.asking")

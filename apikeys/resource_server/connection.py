@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import os
 import ssl
 import threading
 import time
@@ -29,6 +28,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..conf import settings
 from ..core.bearer import is_token68
+from ..core.forks import after_fork
 from ..core.places import Place, place_of
 from . import sockets
 from .sockets import TimedReader
@@ -297,7 +297,6 @@ def _start_anew() -> None:
     left.abandon()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)
 
 setting_changed.connect(_forget, dispatch_uid="apikeys.resource_server.connection")

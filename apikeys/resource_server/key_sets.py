@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from django.utils import timezone
 
 from ..conf import settings
 from ..core.errors import AuthorityUnavailableError
+from ..core.forks import after_fork
 from ..signed.keys import KeySet, SigningKeyError
 from . import complaints, connection
 
@@ -249,6 +249,5 @@ def _forget(*, setting: str, **kwargs: object) -> None:
         forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget)
+after_fork(forget)
 setting_changed.connect(_forget, dispatch_uid="apikeys.resource_server.key_sets")

@@ -8,7 +8,6 @@ is refused that much later at most; while it fails, what is known stays, and the
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from django.utils import timezone
 
 from ..conf import settings
 from ..core.errors import AuthorityUnavailableError, InvalidTokenError
+from ..core.forks import after_fork
 from ..signed.revocations import MOST_CHARACTERS, RevocationList, Revocations, read_list
 from ..signed.tokens import SignedToken, UnknownSigningKeyError, kid_of
 from . import complaints, connection, key_sets
@@ -227,6 +227,5 @@ def _forget(*, setting: str, **kwargs: object) -> None:
         forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)
 setting_changed.connect(_forget, dispatch_uid="apikeys.resource_server.polling")

@@ -8,7 +8,6 @@ the published keys, the caller's address and the revocation list, is asked on ev
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from django.core.signals import setting_changed
 from django.views.decorators.debug import sensitive_variables
 
 from ..conf import settings
+from ..core.forks import after_fork
 from ..core.memory import BoundedMemory
 from ..signed.jws import Unverified
 from ..signed.keys import KeySet
@@ -109,6 +109,5 @@ def _start_anew() -> None:
     _verified = BoundedMemory()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)
 setting_changed.connect(_forget, dispatch_uid="apikeys.resource_server.verifying")

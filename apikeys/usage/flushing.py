@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import random
 import threading
 import time
@@ -20,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from .. import counting, keys
 from ..conf import settings
+from ..core.forks import after_fork
 from ..counting import Counts, Database
 from ..keys.overlapping import awaited
 from . import networks, writing
@@ -300,5 +300,4 @@ def _start_anew() -> None:
     _process = _Process()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+after_fork(_start_anew)
